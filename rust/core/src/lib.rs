@@ -1,0 +1,2 @@
+//! Numeric kernels of pybench. Pure functions on slices: no Python, no I/O, no clock, no unsafe code.
+#![forbid(unsafe_code)]

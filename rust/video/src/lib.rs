@@ -1,0 +1,1 @@
+//! Frame-exact video reading and writing for pybench, over FFmpeg's C libraries.
