@@ -1,0 +1,193 @@
+"""Losses: one file, one loss. A spec such as ``ce + 0.5*feature_similarity`` sums several.
+
+A loss gives *terms*, one per sample, and never reduces them; what the mean divides by is decided
+here, once, for all of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pybench.registry import Registry, Spec, SpecError, parse
+from pybench.types import (
+    BagOutput,
+    BagTarget,
+    BoxOutput,
+    BoxTarget,
+    ClassOutput,
+    ClassTarget,
+    Kind,
+    Loss,
+    LossContext,
+    LossFn,
+    Need,
+    Output,
+    Target,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+losses: Registry[Loss] = Registry("pybench.losses", "prepare")
+
+ClassView: TypeAlias = Callable[[Output, Target], "tuple[ClassOutput, ClassTarget, Tensor | None]"]
+"""How a task shows its output to a loss of kind ``"classes"``; the third is the normaliser."""
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """A whole loss spec: weighted terms, possibly of different kinds.
+
+    Fields:
+        terms: (weight, configured loss) pairs, in the order of the spec.
+        spec: canonical spec string.
+    """
+
+    terms: tuple[tuple[float, Loss], ...]
+    spec: str
+
+    @property
+    def reads(self) -> Kind:
+        """The kind of output the sum needs: boxes or bags if any term does, else classes."""
+        kinds = {loss.reads for _, loss in self.terms} - {"classes"}
+        if len(kinds) > 1:
+            msg = f"loss terms must not mix bags and boxes, got '{self.spec}'"
+            raise SpecError(msg)
+        return next(iter(kinds), "classes")
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Union of what the terms need."""
+        return frozenset().union(*(loss.needs for _, loss in self.terms))
+
+    @property
+    def uses_counts(self) -> bool:
+        """Whether any term re-weights classes by their counts."""
+        return any(getattr(loss, "uses_counts", False) for _, loss in self.terms)
+
+    def prepare(self, context: LossContext) -> PreparedLoss:
+        """Prepare every term for a training set."""
+        return PreparedLoss(
+            tuple((weight, loss.reads, loss.prepare(context)) for weight, loss in self.terms)
+        )
+
+    def __str__(self) -> str:
+        return self.spec
+
+
+class PreparedLoss:
+    """A loss ready to be called, on typed outputs or on bare tensors.
+
+    Bare tensors, so that a formula can be tried in a line:
+
+    - classes: ``fn(logits, labels)`` or ``fn(logits, probabilities)``;
+    - with features: ``fn((logits, features), labels)``, ``features`` a tensor or one per layer;
+    - bags: ``fn((abnormal, normal), classes)`` with scores (B, S) each and the class of each
+      abnormal bag;
+    - boxes: ``fn((logits, boxes), (labels, boxes))`` per cell.
+    """
+
+    def __init__(self, parts: tuple[tuple[float, Kind, LossFn], ...]) -> None:
+        self.parts = parts
+
+    def __call__(self, output: Any, target: Any, *, progress: float = 0.0) -> Tensor:
+        """Terms (N,), or 0-d when a part is of the whole batch or parts differ in shape."""
+        reads = next((kind for _, kind, _ in self.parts if kind != "classes"), "classes")
+        typed_output, typed_target = _typed(output, target, reads)
+        values = [
+            weight * fn(typed_output, typed_target, progress=progress)
+            for weight, _, fn in self.parts
+        ]
+        if len({value.shape for value in values}) > 1:
+            values = [value.mean() for value in values]
+        return sum(values[1:], values[0])
+
+    def mean(
+        self,
+        output: Output,
+        target: Target,
+        *,
+        progress: float = 0.0,
+        class_view: ClassView | None = None,
+    ) -> Tensor:
+        """The 0-d training loss.
+
+        A part that reads the task's own kind is averaged over its terms. A part that reads
+        classes on another kind goes through ``class_view``, and its sum is divided by the
+        normaliser that the view states (positives, for boxes).
+        """
+        total: Tensor | None = None
+        for weight, kind, fn in self.parts:
+            if kind == output.kind:
+                value = fn(output, target, progress=progress).mean()
+            elif class_view is None:
+                msg = f"class_view must be given for a loss of {kind} on {output.kind}, got None"
+                raise ValueError(msg)
+            else:
+                seen, truth, normaliser = class_view(output, target)
+                terms = fn(seen, truth, progress=progress)
+                value = (
+                    terms.sum() / normaliser
+                    if normaliser is not None and terms.ndim
+                    else terms.mean()
+                )
+            total = weight * value if total is None else total + weight * value
+        if total is None:
+            msg = "loss must have at least one term, got none"
+            raise ValueError(msg)
+        return total
+
+    def modules(self) -> list[Any]:
+        """The parts that are ``nn.Module`` (parameters or state), to be trained and saved."""
+        from torch import nn
+
+        return [fn for _, _, fn in self.parts if isinstance(fn, nn.Module)]
+
+
+def loss(spec: str | Spec) -> WeightedSum:
+    """Build a loss from its spec string.
+
+    Raises:
+        SpecError: a name, parameter or type that does not exist, with the near one.
+        ValueError: a parameter out of range.
+    """
+    parsed = parse(spec) if isinstance(spec, str) else spec
+    terms = tuple(
+        (term.weight, losses.build(dataclasses.replace(term, weight=1.0))) for term in parsed.terms
+    )
+    return WeightedSum(terms, str(parsed))
+
+
+def _typed(output: Any, target: Any, reads: Kind) -> tuple[Output, Target]:
+    import torch
+
+    if isinstance(output, ClassOutput | BagOutput | BoxOutput):
+        return output, target
+    if reads == "bags":
+        abnormal, normal = output
+        classes = torch.as_tensor(target, dtype=torch.int64, device=abnormal.device)
+        if abnormal.ndim != 2 or normal.ndim != 2 or not abnormal.shape[1]:
+            msg = (
+                "scores of bags must have shape (B, S) with S >= 1, "
+                f"got {tuple(abnormal.shape)} and {tuple(normal.shape)}"
+            )
+            raise ValueError(msg)
+        scores = torch.cat([abnormal, normal])
+        labels = torch.cat([classes, classes.new_full((len(normal),), -1)])
+        return BagOutput(scores, scores.unsqueeze(-1)), BagTarget(labels, normal=-1)
+    if reads == "boxes":
+        return BoxOutput(*output), BoxTarget(*target)
+    logits, features = output if isinstance(output, tuple | list) else (output, {})
+    if isinstance(features, Mapping):
+        named = dict(features)
+    elif isinstance(features, tuple | list):
+        named = {f"layer{i + 1}": layer for i, layer in enumerate(features)}
+    else:
+        named = {"features": features}
+    target = torch.as_tensor(target, device=logits.device)
+    if target.is_floating_point():
+        return ClassOutput(logits, named), ClassTarget(target.argmax(-1), target)
+    return ClassOutput(logits, named), ClassTarget(target)
