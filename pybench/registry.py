@@ -15,7 +15,10 @@ import ast
 import dataclasses
 import difflib
 import importlib
+import importlib.util
 import math
+import os
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -24,6 +27,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 MAX_SPEC_LENGTH = 2000
+PLUGINS = "PYBENCH_PLUGINS"
+"""Environment variable: directories with further ``losses/``, ``samplers/``, ... folders."""
 
 
 class SpecError(ValueError):
@@ -161,13 +166,26 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         self._classes: dict[str, type[T]] = {}
 
     @property
+    def folders(self) -> list[Path]:
+        """The package's own folder, then the same folder of each plug-in directory."""
+        extra = os.environ.get(PLUGINS, "").split(os.pathsep)
+        return [self.folder, *(Path(directory) / self.what for directory in extra if directory)]
+
+    @property
     def what(self) -> str:
         """Name of the folder, for messages."""
         return self.folder.name
 
     def names(self) -> list[str]:
         """Sorted names, found without importing anything."""
-        return sorted(p.stem for p in self.folder.glob("[a-z]*.py"))
+        return sorted({p.stem for folder in self.folders for p in folder.glob("[a-z]*.py")})
+
+    def file(self, name: str) -> Path:
+        """The file that defines a component."""
+        for folder in self.folders:
+            if name.isidentifier() and (path := folder / f"{name}.py").is_file():
+                return path
+        raise _unknown(name, self.names(), f"unknown {self.what.removesuffix('s')}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -180,9 +198,11 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def __getitem__(self, name: str) -> type[T]:
         if name not in self._classes:
-            if not name.isidentifier() or name not in self.names():
-                raise _unknown(name, self.names(), f"unknown {self.what.removesuffix('s')}")
-            module = importlib.import_module(f"{self.package}.{name}")
+            path = self.file(name)
+            if path.parent == self.folder:
+                module = importlib.import_module(f"{self.package}.{name}")
+            else:
+                module = _import_file(path, f"pybench_plugins.{self.what}.{name}")
             self._classes[name] = self._component(module)
         return self._classes[name]
 
@@ -251,6 +271,17 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     def summary(self, name: str) -> str:
         """First line of the component's docstring."""
         return (self[name].__doc__ or "").strip().partition("\n")[0]
+
+
+def _import_file(path: Path, name: str) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        msg = f"plug-in must be a Python file, got {path}"
+        raise ImportError(msg)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def _plain(wanted: str, hint: Any) -> str:

@@ -1,7 +1,7 @@
 """The nouns that components exchange: outputs, targets, batches, draws and contexts.
 
-Shape letters, used in every docstring of the project: B batch, N samples, C class, T frame, S snippet
-of a bag, A anchor or cell, H and W image, D feature.
+Shape letters, used in every docstring of the project: B batch, N samples, C class, T frame,
+S snippet of a bag, A anchor or cell, H and W image, D feature.
 
 Three kinds of problem share one vocabulary:
 

@@ -95,7 +95,8 @@ class PreparedLoss:
 
     def __call__(self, output: Any, target: Any, *, progress: float = 0.0) -> Tensor:
         """Terms (N,), or 0-d when a part is of the whole batch or parts differ in shape."""
-        reads = next((kind for _, kind, _ in self.parts if kind != "classes"), "classes")
+        kinds: list[Kind] = [kind for _, kind, _ in self.parts if kind != "classes"]
+        reads: Kind = kinds[0] if kinds else "classes"
         typed_output, typed_target = _typed(output, target, reads)
         values = [
             weight * fn(typed_output, typed_target, progress=progress)
