@@ -15,7 +15,7 @@ from pybench.types import BagOutput, BoxOutput, ClassOutput, Kind, ModelContext,
 
 @dataclass(frozen=True)
 class ToyNet:
-    """Linear, ReLU, linear over the last axes of the input; the shape of the output is the task's."""
+    """Linear, ReLU, linear; over whole samples, or over the snippets or cells of each."""
 
     kind: ClassVar[Kind] = "classes"
     source: ClassVar[str] = "made for the tests"
