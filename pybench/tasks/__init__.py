@@ -151,6 +151,11 @@ class Task(Protocol):
         """Read the data as ``model`` takes it, and assign roles."""
         ...
 
+    def make(self, directory: Path, scale: float, seed: int) -> None:
+        """Write the embedded or generated data in its real layout into ``directory``."""
+        msg = f"task must have data of its own to write, got {self.meta.title!r}, which has none"
+        raise LookupError(msg)
+
     def score(self, predictions: pl.DataFrame, dataset: Dataset) -> list[dict[str, Any]]:
         """Metric rows of a trial: {split, metric, class, value, unit, higher_is_better, n}."""
         from pybench.scoring import score_classes
