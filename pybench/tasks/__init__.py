@@ -38,6 +38,7 @@ class TaskMeta:
         metrics: metric specs stored with every trial.
         budget: default budget of one trial.
         trial_s: seconds one such trial takes on one core, for estimates before any has run.
+        reader: name of the reader of its on-disk format, for data that it writes itself.
         published: name of the module in ``pybench.published`` with the paper's tables, or None.
     """
 
@@ -52,6 +53,7 @@ class TaskMeta:
     metrics: tuple[str, ...]
     budget: Budget
     trial_s: float
+    reader: str = ""
     published: str | None = None
 
 

@@ -45,6 +45,7 @@ class Collision(Task):
         ),
         budget=Budget(epochs=12, batch=16, lr=2e-3),
         trial_s=4.0,
+        reader="dacon",
         published="dashcam_collision",
     )
 
