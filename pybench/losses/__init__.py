@@ -68,10 +68,22 @@ class WeightedSum:
         """Whether any term re-weights classes by their counts."""
         return any(getattr(loss, "uses_counts", False) for _, loss in self.terms)
 
-    def prepare(self, context: LossContext) -> PreparedLoss:
-        """Prepare every term for a training set."""
+    def prepare(
+        self, context: LossContext, *, class_context: LossContext | None = None
+    ) -> PreparedLoss:
+        """Prepare every term for a training set.
+
+        Args:
+            context: counts as the task's own kind sees them.
+            class_context: counts for terms of kind ``"classes"``, where they differ (bags count
+                the normal class there); by default ``context``.
+        """
+        seen = {"classes": class_context or context}
         return PreparedLoss(
-            tuple((weight, loss.reads, loss.prepare(context)) for weight, loss in self.terms)
+            tuple(
+                (weight, part.reads, part.prepare(seen.get(part.reads, context)))
+                for weight, part in self.terms
+            )
         )
 
     def __str__(self) -> str:
