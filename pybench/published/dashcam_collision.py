@@ -71,7 +71,7 @@ def _findings() -> tuple[str, ...]:
     asl = [a - ce for a, ce in zip(by_loss["ASL"], by_loss["CE"], strict=True)]
     ranked = [sorted(zip(row, TABLE_1.columns, strict=True), reverse=True) for row in TABLE_1.cells]
     best = [
-        f"{top[1]} on {model}, {top[0] - second[0]:g} point ahead"
+        f"{top[1]} on {model} ({top[0] - second[0]:g} point ahead)"
         for model, (top, second, *_) in zip(TABLE_1.models, ranked, strict=True)
     ]
     return (
