@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -35,6 +37,7 @@ class TaskMeta:
         models: model specs, the default first.
         metrics: metric specs stored with every trial.
         budget: default budget of one trial.
+        trial_s: seconds one such trial takes on one core, for estimates before any has run.
         published: name of the module in ``pybench.published`` with the paper's tables, or None.
     """
 
@@ -48,6 +51,7 @@ class TaskMeta:
     models: tuple[str, ...]
     metrics: tuple[str, ...]
     budget: Budget
+    trial_s: float
     published: str | None = None
 
 
@@ -155,3 +159,13 @@ class Task(Protocol):
 
 
 tasks: Registry[Task] = Registry("pybench.tasks", "load")
+
+
+class _Subscriptable(ModuleType):
+    """Lets ``pybench.tasks["collision"]`` be the task, beside being this package."""
+
+    def __getitem__(self, name: str) -> Task:
+        return tasks.build(name)
+
+
+sys.modules[__name__].__class__ = _Subscriptable

@@ -34,6 +34,7 @@ def meta(title: str, kind: Kind, model: str, metrics: tuple[str, ...]) -> TaskMe
         models=(model,),
         metrics=metrics,
         budget=Budget(epochs=3, batch=8, lr=1e-2),
+        trial_s=0.1,
     )
 
 
