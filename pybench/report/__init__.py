@@ -33,7 +33,10 @@ def write(planned: Planned, store: Store, folder: Path, command: str) -> str:
     found = [record for job in planned.jobs if (record := store.get(job.id)) is not None]
     board = build(
         found,
-        {name: tasks.build(name).meta for name in dict.fromkeys(j.trial.task for j in planned.jobs)},
+        {
+            name: tasks.build(name).meta
+            for name in dict.fromkeys(j.trial.task for j in planned.jobs)
+        },
         suite=planned.name,
         command=command,
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pybench.published import Paper
 from pybench.report.groups import Repetition
 from pybench.stats import PairedT
 from pybench.tasks import TaskMeta
@@ -131,3 +132,27 @@ def _against_sentence(best: Row, against: PairedT | None) -> list[str]:
         f"{best.name} is {number(against.estimate, sign=True)} against cross-entropy with "
         f"post-hoc logit adjustment{limits}."
     ]
+
+
+def rank(row: Row) -> str:
+    """The ranks a row may hold: ``"1-3"``; ``"-"`` for a row without a value."""
+    if row.rank_low is None:
+        return "-"
+    if row.rank_low == row.rank_high:
+        return str(row.rank_low)
+    return f"{row.rank_low}\N{EN DASH}{row.rank_high}"
+
+
+def printed(paper: Paper, row: Row) -> list[tuple[str, float]]:
+    """What the paper's first table prints for a row's loss: (model in the paper, value)."""
+    plain = (row.sampler, row.transform, row.counts, row.steps) == (
+        "natural",
+        "none",
+        "original",
+        (),
+    )
+    table = paper.tables[0] if paper.tables else None
+    if not plain or table is None or row.loss not in table.losses:
+        return []
+    place = table.losses.index(row.loss)
+    return [(model, cells[place]) for model, cells in zip(table.models, table.cells, strict=True)]
