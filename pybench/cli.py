@@ -57,12 +57,10 @@ def main() -> None:
 
 def _explain(error: Exception) -> tuple[str, int]:
     """One sentence and an exit code for an error."""
-    import click
-
-    if isinstance(error, click.exceptions.Abort):
+    if isinstance(error, typer.Abort):
         return "interrupted", INTERRUPTED
-    if isinstance(error, click.ClickException):
-        return error.format_message(), error.exit_code
+    if hasattr(error, "format_message"):  # the parser's complaint about the command line
+        return str(error.format_message()), USAGE
     text = " ".join(str(error).split()) or type(error).__name__
     wrong_usage = {"SpecError", "SuiteError", "UsageError", "EngineError"}
     kinds = {cls.__name__ for cls in type(error).__mro__}
@@ -289,7 +287,8 @@ class MissingPartError(RuntimeError):
 def _write_board(planned: Any, store: Any, folder: Path, command: str) -> str:
     from pybench.report import write
 
-    return write(planned, store, folder, command)
+    text: str = write(planned, store, folder, command)
+    return text
 
 
 def _command() -> str:
@@ -362,13 +361,20 @@ def data_make(
     json: Json = False,
 ) -> None:
     """Write a task's generated data in its real on-disk layout."""
-    from pybench.data import make
+    from pybench.data import check
+    from pybench.tasks import tasks
 
-    made = make(task, directory, scale=scale, seed=seed)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        msg = f"directory must be new or empty, got {directory}"
+        raise UsageError(msg)
+    built = tasks.build(task)
+    built.make(directory, scale, seed)
+    found = check(built.meta.reader, directory)
     if json:
-        _emit(made)
+        _emit({"task": task, "directory": str(directory), **found})
     else:
-        print(f"{directory}: {made['samples']} samples, {made['counts']}")
+        counts = ", ".join(f"{name} {n}" for name, n in found["counts"].items())
+        print(f"{directory}: {found['samples']} samples: {counts}")
 
 
 @data_app.command("check")

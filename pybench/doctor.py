@@ -19,9 +19,7 @@ APT = (
 
 def examine() -> list[dict[str, str]]:
     """Rows of {part, verdict: ok | optional | missing, what}."""
-    return [
-        {"part": part, "verdict": verdict, "what": what} for part, verdict, what in _findings()
-    ]
+    return [{"part": part, "verdict": verdict, "what": what} for part, verdict, what in _findings()]
 
 
 def _findings() -> Iterator[tuple[str, str, str]]:

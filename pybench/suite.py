@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import importlib.util
 import itertools
 import operator
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -181,13 +180,11 @@ def plan(suite: Suite, chosen: Selection, data: Mapping[str, str]) -> Plan:
             continue
         warnings |= dict.fromkeys(_doubled(row))
         budget = suite.budgets.get(row.task, task.meta.budget)
-        budget = dataclasses.replace(budget, device=device)
+        budget = replace(budget, device=device)
         for seed in range(chosen.seeds or suite.seeds):
-            trial = dataclasses.replace(
-                row, data=data[row.task], seed=seed, budget=budget, split=suite.split
-            )
+            trial = replace(row, data=data[row.task], seed=seed, budget=budget, split=suite.split)
             for depth in range(len(trial.steps) + 1):
-                trials[dataclasses.replace(trial, steps=trial.steps[:depth])] = None
+                trials[replace(trial, steps=trial.steps[:depth])] = None
     return Plan(tuple(trials), tuple(refused), tuple(warnings))
 
 
@@ -237,19 +234,16 @@ def _rows(suite: Suite, chosen: Selection) -> list[Trial]:
     """The rows of a suite that are chosen, seeds aside."""
     first = suite.grids[0]
     if chosen.losses and chosen.samplers:
-        product = dataclasses.replace(first, losses=chosen.losses, samplers=chosen.samplers)
+        product = replace(first, losses=chosen.losses, samplers=chosen.samplers)
         return list(_product(product, chosen))
     rows = [row for grid in suite.grids for row in _product(grid, chosen)]
-    for name, wanted in (("losses", chosen.losses), ("samplers", chosen.samplers)):
-        if wanted is None:
-            continue
-        of = operator.attrgetter("loss" if name == "losses" else "sampler")
-        picked = []
-        for spec in (str(parse(w)) for w in wanted):
-            have = [r for r in rows if of(r) == spec or of(r).partition("(")[0] == spec]
-            picked += have or _product(dataclasses.replace(first, **{name: [spec]}), chosen)
-        rows = picked
-    return rows
+    picked: list[Trial] = []
+    for spec in (str(parse(wanted)) for wanted in chosen.losses or chosen.samplers or ()):
+        spec_of = operator.attrgetter("loss" if chosen.losses else "sampler")
+        alone = replace(first, losses=[spec]) if chosen.losses else replace(first, samplers=[spec])
+        have = [row for row in rows if spec in (spec_of(row), spec_of(row).partition("(")[0])]
+        picked += have or _product(alone, chosen)
+    return picked or rows
 
 
 def _product(grid: Grid, chosen: Selection) -> Iterator[Trial]:

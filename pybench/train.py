@@ -293,7 +293,8 @@ def _on(batch: Batch, device: torch.device) -> Batch:
         for field in dataclasses.fields(batch.target)
         if isinstance(value := getattr(batch.target, field.name), Tensor)
     }
-    return Batch(batch.inputs.to(device), dataclasses.replace(batch.target, **moved))
+    target = dataclasses.replace(batch.target, **moved)  # type: ignore[arg-type]
+    return Batch(batch.inputs.to(device), target)
 
 
 def _gradient_norm(model: nn.Module) -> float:

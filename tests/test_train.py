@@ -50,7 +50,7 @@ def test_a_loss_of_each_kind_trains_on_each_task_where_it_may(task: str, loss: s
 def test_training_learns(task: str) -> None:
     loss = KINDS[task][0]
     long = Budget(epochs=30, batch=8, lr=1e-2)
-    first, last = run_trial(toy(task, loss, budget=long)).curves["train_loss"].to_list()[:: 29]
+    first, last = run_trial(toy(task, loss, budget=long)).curves["train_loss"].to_list()[::29]
     assert last < 0.7 * first
 
 

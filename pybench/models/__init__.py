@@ -24,6 +24,16 @@ class Model(Protocol):
         """Authors, title and year."""
         ...
 
+    @property
+    def frames(self) -> int:
+        """Frames of a clip it takes; 1 for images and features."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the pictures it takes."""
+        ...
+
     def build(self, context: ModelContext) -> nn.Module:
         """Build the network with fresh weights drawn from torch's global generator.
 

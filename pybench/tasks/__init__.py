@@ -38,6 +38,7 @@ class TaskMeta:
         metrics: metric specs stored with every trial.
         budget: default budget of one trial.
         trial_s: seconds one such trial takes on one core, for estimates before any has run.
+        reader: name of the reader of its on-disk format, for data that it writes itself.
         published: name of the module in ``pybench.published`` with the paper's tables, or None.
     """
 
@@ -52,6 +53,7 @@ class TaskMeta:
     metrics: tuple[str, ...]
     budget: Budget
     trial_s: float
+    reader: str = ""
     published: str | None = None
 
 
@@ -150,6 +152,11 @@ class Task(Protocol):
     def load(self, ref: DataRef, split: Split, model: str, cache: Path) -> Dataset:
         """Read the data as ``model`` takes it, and assign roles."""
         ...
+
+    def make(self, directory: Path, scale: float, seed: int) -> None:
+        """Write the embedded or generated data in its real layout into ``directory``."""
+        msg = f"task must have data of its own to write, got {self.meta.title!r}, which has none"
+        raise LookupError(msg)
 
     def score(self, predictions: pl.DataFrame, dataset: Dataset) -> list[dict[str, Any]]:
         """Metric rows of a trial: {split, metric, class, value, unit, higher_is_better, n}."""
