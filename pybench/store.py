@@ -12,6 +12,9 @@ Layout below the root of a store::
     quarantine/                                damaged records
     index.parquet                              view of all records, rebuilt by ``compact``
 
+``record.json`` is one JSON object whose first line is enough to know that a record is whole and how
+it ended, so that 10,000 of them are told apart in a fraction of a second.
+
 Work is done in ``tmp-*`` folders, written through to the disk and renamed into place. Readers
 ignore every name that begins with ``tmp-`` or ``.``.
 """
@@ -26,11 +29,12 @@ import math
 import os
 import re
 import shutil
+import statistics
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from pybench import lease
 from pybench.trial import SCHEMA, Trial
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
     from pybench.result import Result
 
 Failure: TypeAlias = Literal["error", "nan", "timeout", "memory", "crash"]
-Status: TypeAlias = Literal["done", "failed", "running", "todo"]
+T = TypeVar("T")
 
 RECORD = "record.json"
 PREDICTIONS = "predictions.parquet"
@@ -131,37 +135,36 @@ class Store:
 
     def get(self, id: str) -> Record | None:
         """The record of a trial, or None; a damaged one is set aside, with a warning."""
-        path = self._folder(id)
-        value = self._checked(path)
-        return None if value is None else self._record(path, value)
+        return self._checked(self._folder(id), _record)
 
     def records(self) -> Iterator[Record]:
-        """All records, by id."""
+        """All records, by id; damaged ones are set aside, each with a warning."""
         for path in self._folders():
-            value = self._checked(path)
-            if value is not None and (record := self._record(path, value)) is not None:
+            if (record := self._checked(path, _record)) is not None:
                 yield record
 
-    def done_ids(self) -> set[str]:
-        """Ids of all finished trials whose files are whole."""
-        return {
-            path.name
-            for path in self._folders()
-            if (value := self._checked(path)) is not None and value["status"] == "done"
-        }
+    def done(self, ids: Iterable[str] | None = None) -> set[str]:
+        """Ids of finished trials, of those given or of all."""
+        return {head["id"] for head in self._heads(ids) if head["status"] == "done"}
 
-    def status(self, ids: Iterable[str]) -> dict[str, Status]:
-        """What is known of each trial; a trial at work is ``"running"`` whatever it was before."""
+    def failed(self, ids: Iterable[str] | None = None) -> set[str]:
+        """Ids of failed trials, of those given or of all."""
+        return {head["id"] for head in self._heads(ids) if head["status"] == "failed"}
 
-        def of(id: str) -> Status:
-            value = self._checked(self._folder(id))
-            if value is not None and value["status"] == "done":
-                return "done"
-            if (held_by := self.owner(id)) is not None and not held_by.gone:
-                return "running"
-            return "todo" if value is None else "failed"
+    def running(self, ids: Iterable[str] | None = None) -> set[str]:
+        """Ids of the trials that a living process works on, of those given or of all."""
+        names = _visible(self.leases) if ids is None else ids
+        owners = ((id, self.owner(id)) for id in names)
+        return {id for id, held_by in owners if held_by is not None and not held_by.gone}
 
-        return {id: of(id) for id in ids}
+    def median_seconds(self, task: str) -> float | None:
+        """Median seconds of the finished trials of a task, or None without any."""
+        seconds = [
+            head["seconds"]
+            for head in self._heads(None)
+            if head["status"] == "done" and head["task"] == task
+        ]
+        return statistics.median(seconds) if seconds else None
 
     def owner(self, id: str) -> lease.Owner | None:
         """The process that holds the lease of a trial, alive or not, or None."""
@@ -193,7 +196,6 @@ class Store:
                 {key: value.detach().cpu().contiguous() for key, value in result.weights.items()}
             )
         body = {
-            "status": "done",
             "failure": None,
             "reason": "",
             "trial": result.trial.to_json(),
@@ -201,7 +203,7 @@ class Store:
             "facts": dict(result.facts),
             "stamp": dict(stamp),
         }
-        return self._publish(id, body, files)
+        return self._publish(id, "done", body, files)
 
     def publish_failure(
         self,
@@ -214,7 +216,6 @@ class Store:
     ) -> bool:
         """Publish that a trial failed; False when a finished record is there already."""
         body: dict[str, Any] = {
-            "status": "failed",
             "failure": failure,
             "reason": reason,
             "trial": trial.to_json(),
@@ -222,7 +223,7 @@ class Store:
             "facts": {},
             "stamp": dict(stamp),
         }
-        return self._publish(id, body, {ERROR: traceback.encode()})
+        return self._publish(id, "failed", body, {ERROR: traceback.encode()})
 
     def clean(self) -> None:
         """Remove what processes of this host that have ended left behind."""
@@ -265,38 +266,27 @@ class Store:
             for name in _visible(self.trials / prefix):
                 yield self.trials / prefix / name
 
-    def _checked(self, path: Path) -> dict[str, Any] | None:
-        """The verified ``record.json`` of a folder; None when there is none, or it was damaged."""
+    def _heads(self, ids: Iterable[str] | None) -> Iterator[dict[str, Any]]:
+        """First lines of the records of trials, of those given or of all."""
+        for path in self._folders() if ids is None else map(self._folder, ids):
+            if (head := self._checked(path, _head)) is not None:
+                yield head
+
+    def _checked(self, path: Path, read: Callable[[Path], T]) -> T | None:
+        """What ``read`` gives; None when there is no record, or a damaged one was set aside."""
         try:
-            return _read(path)
+            return read(path)
         except FileNotFoundError:
             return None
         except _DamagedError as first:
             problem = first
         # The folder may have been replaced by a retry between two reads of ours.
         try:
-            return _read(path)
+            return read(path)
         except FileNotFoundError:
             return None
         except _DamagedError:
             self._quarantine(path, problem)
-            return None
-
-    def _record(self, path: Path, value: dict[str, Any]) -> Record | None:
-        try:
-            return Record(
-                id=path.name,
-                trial=Trial.from_json(value["trial"]),
-                status=value["status"],
-                failure=value["failure"],
-                reason=value["reason"],
-                metrics=value["metrics"],
-                facts=value["facts"],
-                stamp=value["stamp"],
-                path=path,
-            )
-        except (KeyError, ValueError) as error:
-            self._quarantine(path, error)
             return None
 
     def _quarantine(self, path: Path, problem: Exception) -> None:
@@ -310,10 +300,21 @@ class Store:
         msg = f"record {path.name} is damaged: {problem}; {outcome}"
         warnings.warn(msg, StoreWarning, stacklevel=4)
 
-    def _publish(self, id: str, body: dict[str, Any], files: Mapping[str, bytes]) -> bool:
+    def _publish(
+        self, id: str, status: str, body: dict[str, Any], files: Mapping[str, bytes]
+    ) -> bool:
         place = self._folder(id)
-        sizes = {name: len(data) for name, data in files.items()}
-        text = _json({"schema": SCHEMA, "id": id, **body, "files": sizes})
+        rest = _json(body, indent=1).removeprefix(b"{\n")
+        head = {
+            "schema": SCHEMA,
+            "id": id,
+            "status": status,
+            "task": body["trial"]["task"],
+            "seconds": body["facts"].get("total_s", 0.0),
+            "files": {name: len(data) for name, data in files.items()},
+            "bytes_below": len(rest),
+        }
+        text = _json(head).removesuffix(b"}") + b",\n" + rest
         work = lease.temporary(self.trials)
         with self._writing():
             try:
@@ -339,7 +340,7 @@ class Store:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise
-            there = self._checked(place)
+            there = self._checked(place, _head)
             if there is not None and there["status"] == "done":
                 return False
             old = lease.temporary(self.trials)
@@ -354,6 +355,11 @@ class Store:
             yield
         except OSError as error:
             raise StoreError(_sentence(error, self.root)) from error
+
+
+def results(store: Path | str = "results") -> pl.DataFrame:
+    """All results of a store in long form: one row per trial, split, metric and class."""
+    return Store(store).frame()
 
 
 def _sentence(error: OSError, root: Path) -> str:
@@ -374,8 +380,8 @@ def _visible(folder: Path) -> list[str]:
     return sorted(names)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Read a record and check that it is whole.
+def _head(path: Path) -> dict[str, Any]:
+    """The first line of a record, once it is clear that the record is whole.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -384,14 +390,17 @@ def _read(path: Path) -> dict[str, Any]:
     place = os.fspath(path)
     try:
         with open(f"{place}/{RECORD}", "rb") as file:  # noqa: PTH123
-            value = json.loads(file.read())
-        if value["schema"] != SCHEMA:
-            msg = f"schema must be {SCHEMA}, got {value['schema']!r}"
+            line = file.readline()
+            head = json.loads(line.rstrip(b",\n") + b"}")
+            sizes = {RECORD: len(line) + head["bytes_below"], **head["files"]}
+            schema, of, status = head["schema"], head["id"], head["status"]
+        if schema != SCHEMA:
+            msg = f"schema must be {SCHEMA}, got {schema!r}"
             raise _DamagedError(msg)
-        if value["id"] != path.name or value["status"] not in ("done", "failed"):
-            msg = f"{RECORD} must be of this id, got {value['id']!r} with {value['status']!r}"
+        if of != path.name or status not in ("done", "failed"):
+            msg = f"{RECORD} must be of this id, got {of!r} with status {status!r}"
             raise _DamagedError(msg)
-        for name, size in value["files"].items():
+        for name, size in sizes.items():
             found = os.stat(f"{place}/{name}").st_size  # noqa: PTH116
             if found != size:
                 msg = f"{name} must have {size} bytes, got {found}"
@@ -406,17 +415,37 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError, NotADirectoryError) as error:
         msg = f"{RECORD} cannot be read ({error})"
         raise _DamagedError(msg) from error
-    return dict(value)
+    return dict(head)
 
 
-def _json(value: dict[str, Any]) -> bytes:
+def _record(path: Path) -> Record:
+    head = _head(path)
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, default=_plain, indent=1)
+        value = json.loads((path / RECORD).read_bytes())
+        return Record(
+            id=path.name,
+            trial=Trial.from_json(value["trial"]),
+            status=head["status"],
+            failure=value["failure"],
+            reason=value["reason"],
+            metrics=value["metrics"],
+            facts=value["facts"],
+            stamp=value["stamp"],
+            path=path,
+        )
+    except (KeyError, ValueError) as error:
+        msg = f"{RECORD} cannot be read ({error})"
+        raise _DamagedError(msg) from error
+
+
+def _json(value: dict[str, Any], indent: int | None = None) -> bytes:
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, default=_plain, indent=indent)
     except ValueError as error:
         path, number = next(_not_finite(value, ""), ("", math.nan))
         msg = f"{path or 'record'} must be finite or None, got {number}"
         raise ValueError(msg) from error
-    return f"{text}\n".encode()
+    return text.encode()
 
 
 def _plain(value: Any) -> Any:

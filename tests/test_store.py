@@ -79,12 +79,30 @@ def test_what_is_published_is_read_back_exactly(tmp_path: Path) -> None:
     assert not leftovers(store)
 
 
+def test_a_record_is_one_json_object_that_other_programs_can_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.publish(ID, result(), STAMP)
+    value = json.loads((tmp_path / "trials" / ID[:2] / ID / "record.json").read_text())
+    assert (value["schema"], value["id"], value["status"]) == (1, ID, "done")
+    assert Trial.from_json(value["trial"]) == TRIAL
+
+
+def test_the_median_seconds_are_of_finished_trials_of_the_task(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for id, seconds in zip(ids(3), (1.0, 2.0, 9.0), strict=True):
+        store.publish(id, result().with_facts({"total_s": seconds}), STAMP)
+    other = dataclasses.replace(TRIAL, task="other")
+    store.publish(ids(4)[3], result(other).with_facts({"total_s": 100.0}), STAMP)
+    store.publish_failure(ids(5)[4], TRIAL, "error", "", "", STAMP)
+    assert store.median_seconds("toy") == 2.0
+    assert store.median_seconds("third") is None
+
+
 def test_opening_and_reading_an_absent_store_writes_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "none")
     assert store.get(ID) is None
     assert list(store.records()) == []
-    assert store.done_ids() == set()
-    assert store.status([ID]) == {ID: "todo"}
+    assert store.done() == store.failed([ID]) == store.running() == set()
     assert store.frame().height == 0
     assert not store.root.exists()
 
@@ -126,8 +144,8 @@ def test_a_failure_is_a_record_and_a_retry_replaces_it(tmp_path: Path) -> None:
     assert record is not None
     assert (record.status, record.failure, record.reason) == ("failed", "nan", "loss became NaN")
     assert record.error() == "the traceback"
-    assert store.status([ID]) == {ID: "failed"}
-    assert store.done_ids() == set()
+    assert store.failed() == store.failed([ID]) == {ID}
+    assert store.done() == set()
     with pytest.raises(StoreError, match="must belong to a finished trial"):
         record.predictions()
 
@@ -136,9 +154,9 @@ def test_a_failure_is_a_record_and_a_retry_replaces_it(tmp_path: Path) -> None:
     assert again is not None
     assert again.failure == "memory"
     assert store.publish(ID, result(), STAMP)
-    assert store.status([ID]) == {ID: "done"}
+    assert (store.done([ID]), store.failed([ID])) == ({ID}, set())
     assert not store.publish_failure(ID, TRIAL, "error", "late", "", STAMP)
-    assert store.status([ID]) == {ID: "done"}
+    assert (store.done([ID]), store.failed([ID])) == ({ID}, set())
     assert not leftovers(store)
 
 
@@ -167,6 +185,12 @@ def test_an_id_is_32_hexadecimal_digits(tmp_path: Path, id: str) -> None:
         Store(tmp_path).get(id)
 
 
+def edit(path: Path, old: str, new: str) -> None:
+    text = (path / "record.json").read_text()
+    assert old in text
+    (path / "record.json").write_text(text.replace(old, new))
+
+
 def damage_truncate(path: Path) -> None:
     data = (path / "record.json").read_bytes()
     (path / "record.json").write_bytes(data[: len(data) // 2])
@@ -189,13 +213,11 @@ def damage_no_weights(path: Path) -> None:
 
 
 def damage_future_schema(path: Path) -> None:
-    value = json.loads((path / "record.json").read_text())
-    (path / "record.json").write_text(json.dumps({**value, "schema": 999}))
+    edit(path, '"schema": 1,', '"schema": 2,')
 
 
 def damage_other_id(path: Path) -> None:
-    value = json.loads((path / "record.json").read_text())
-    (path / "record.json").write_text(json.dumps({**value, "id": "f" * 32}))
+    edit(path, ID, "f" * 32)
 
 
 def damage_list(path: Path) -> None:
@@ -217,11 +239,11 @@ def test_a_damaged_record_is_set_aside_and_named(tmp_path: Path, damage) -> None
     store.publish(other, result(), STAMP)
     damage(tmp_path / "trials" / ID[:2] / ID)
     with pytest.warns(StoreWarning, match=f"record {ID} is damaged: .*; moved to"):
-        assert store.done_ids() == {other}
+        assert store.done() == {other}
     assert [path.name[:32] for path in (tmp_path / "quarantine").iterdir()] == [ID]
     assert store.get(ID) is None
     assert store.publish(ID, result(), STAMP)
-    assert store.done_ids() == {ID, other}
+    assert store.done() == {ID, other}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -231,17 +253,14 @@ def test_a_new_record_takes_the_place_of_a_damaged_one(tmp_path: Path, damage) -
     damage(tmp_path / "trials" / ID[:2] / ID)
     with pytest.warns(StoreWarning, match="is damaged"):
         assert store.publish(ID, result(), STAMP)
-    assert store.done_ids() == {ID}
+    assert store.done() == {ID}
 
 
 def test_a_trial_with_foreign_fields_is_set_aside(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.publish(ID, result(), STAMP)
-    path = tmp_path / "trials" / ID[:2] / ID / "record.json"
-    value = json.loads(path.read_text())
-    value["trial"]["colour"] = "red"
-    path.write_text(json.dumps(value))
-    with pytest.warns(StoreWarning, match="colour"):
+    edit(tmp_path / "trials" / ID[:2] / ID, '"model":', '"modex":')
+    with pytest.warns(StoreWarning, match="modex"):
         assert store.get(ID) is None
 
 
@@ -258,14 +277,14 @@ def test_a_lease_has_one_holder_until_it_is_released(tmp_path: Path) -> None:
     lease = store.claim(ID)
     assert lease is not None
     assert store.owner(ID) == Owner.me()
-    assert store.status([ID]) == {ID: "running"}
+    assert store.running() == store.running([ID]) == {ID}
     assert store.claim(ID) is None
     lease.release()
     lease.release()
     assert store.owner(ID) is None
     with store.claim(ID) or pytest.fail("free again"):
         assert store.claim(ID) is None
-    assert store.status([ID]) == {ID: "todo"}
+    assert store.running([ID]) == set()
 
 
 def test_one_of_many_claimants_gets_a_lease_whose_owner_died(tmp_path: Path) -> None:
@@ -347,7 +366,7 @@ def test_cleaning_removes_what_the_dead_left_and_spares_the_living(tmp_path: Pat
         living.communicate()
     assert [p.name for p in store.trials.glob("tmp-*")] == [f"tmp-{alive}-0123"]
     assert [p.name for p in store.leases.iterdir() if p.name[0] != "."] == [ids(2)[1]]
-    assert store.done_ids() == {ID}
+    assert store.done() == {ID}
 
 
 def test_a_store_that_cannot_be_written_says_so_in_one_sentence(tmp_path: Path) -> None:
