@@ -6,8 +6,8 @@ involved x weather x time of day. The three classes of paper 000 are the first t
 
 Two optional files: corrected labels as competitors published them (lines ``0007 0``: sample number,
 new label; -1 drops the sample), in ``relabel.txt`` beside the table or wherever
-``PYBENCH_RELABEL`` says (``pybench run --relabel FILE``); and ``split.csv`` (``sample_id,split`` with train or
-test), a test set fixed by its owner.
+``PYBENCH_RELABEL`` says (``pybench run --relabel FILE``); and ``split.csv`` (``sample_id,split``
+with train or test), a test set fixed by its owner.
 """
 
 from __future__ import annotations
