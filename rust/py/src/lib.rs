@@ -1,10 +1,22 @@
 //! Python bindings of pybench: conversions only.
-use pyo3::prelude::*;
+mod convert;
+mod enter;
+mod kernel_sources;
+mod pool;
+mod rng;
+mod weights;
 
 /// The compiled half of pybench; `pybench/_core.pyi` is its reference.
-#[pymodule]
+#[pyo3::pymodule]
 mod _core {
-    use super::*;
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::kernel_sources::kernel_sources;
+    #[pymodule_export]
+    use super::rng::{philox, shuffle, stream_key, weighted_choice};
+    #[pymodule_export]
+    use super::weights::{class_balanced_weights, class_counts, effective_number};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
