@@ -93,12 +93,11 @@ def _code_id(components: frozenset[str]) -> str:
 
 
 def _components_in(name: str, words: Collection[str]) -> Iterator[str]:
-    """Components that a component means by its words: its own kind, and a task also metrics."""
+    """Components that a component means by its words: a task its metrics, others their kind."""
     package = name.rpartition(".")[0]
     if package in _REGISTRIES:
-        for kind in {package, metrics.package} if package == tasks.package else {package}:
-            known = set(_REGISTRIES[kind].names())
-            yield from (f"{kind}.{word}" for word in known.intersection(words))
+        registry = metrics if package == tasks.package else _REGISTRIES[package]
+        yield from (f"{registry.package}.{word}" for word in words if word in registry)
 
 
 def _kernel_parts(kernels: Collection[str]) -> Iterator[str]:
