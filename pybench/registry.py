@@ -266,7 +266,13 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         if missing:
             msg = f"{missing[0]} of {spec.name} must be given, got '{spec}'"
             raise SpecError(msg)
-        return cls(**arguments)
+        try:
+            return cls(**arguments)
+        except SpecError:
+            raise
+        except ValueError as error:
+            msg = f"{spec.name}: {error}"
+            raise SpecError(msg) from error
 
     def summary(self, name: str) -> str:
         """First line of the component's docstring."""
