@@ -178,7 +178,7 @@ def _columns(task: TaskBoard) -> list[Column]:
         Column(
             "ties",
             "Rows that share a letter cannot be told apart: studentized range with moderated "
-            "variances, family-wise 5 %. Every row with an a may be the best.",
+            "variances, family-wise 5 %. A row whose rank begins at 1 may be the best.",
             _tie,
             class_="mid",
         ),
@@ -197,9 +197,7 @@ def _columns(task: TaskBoard) -> list[Column]:
         Column(
             "train s",
             "Mean seconds of training; a step after training costs none.",
-            lambda row: el(
-                "td", number(row.train_s), class_="num wide", data_sort=_plain(row.train_s)
-            ),
+            _seconds,
             class_="num wide",
         ),
     ]
@@ -245,18 +243,19 @@ def _row(row: Row, columns: Sequence[Column], *, reference: bool) -> Markup:
 
 
 def _name(row: Row) -> Markup:
-    first = " ".join([row.loss, *(f"\N{RIGHTWARDS ARROW} {step}" for step in row.steps)])
+    spec = " ".join([row.loss, *(f"\N{RIGHTWARDS ARROW} {step}" for step in row.steps)])
+    # One configured loss reads best as its name with the parameters smaller; a sum does not.
+    name, bracket, rest = clip(spec, SHOWN).partition("(")
+    if " " in name:
+        name, bracket, rest = clip(spec, SHOWN), "", ""
     parts = [row.sampler, "" if row.transform == "none" else row.transform, row.model]
     if row.counts == "sampled":
         parts.append("sampled counts")
+    under = clip(" \N{MIDDLE DOT} ".join(filter(None, parts)), SHOWN)
     return el(
         "button",
-        el("span", el("bdi", clip(first, SHOWN)), class_="name"),
-        el(
-            "span",
-            el("bdi", clip(" \N{MIDDLE DOT} ".join(filter(None, parts)), SHOWN)),
-            class_="under",
-        ),
+        el("bdi", el("span", name, class_="name"), el("span", bracket + rest, class_="args")),
+        el("bdi", under, class_="under"),
         type="button",
         class_="open",
         aria_expanded="false",
@@ -273,10 +272,10 @@ def _mean(row: Row) -> Markup:
 
 
 def _tie(row: Row) -> Markup:
-    tie = row.tie or "-"
-    first = tie.startswith("a") and not tie[1:2].isdigit()
-    letters = (el("b", "a"), tie[1:]) if first else (tie,)
-    return el("td", *letters, class_="mid tie", data_sort=row.tie or "")
+    if row.tie is None:
+        return el("td", "-", class_="mid tie", data_sort="")
+    letters = el("b", row.tie) if row.rank_low == 1 else row.tie
+    return el("td", letters, class_="mid tie", data_sort=row.tie)
 
 
 def _recall(of: str, split: str) -> Column:
@@ -306,6 +305,11 @@ def _failed(row: Row) -> Markup:
         data_sort=row.failures,
         title="; ".join(clip(reason, SHOWN) for reason in row.failure_reasons) or None,
     )
+
+
+def _seconds(row: Row) -> Markup:
+    said = "-" if row.train_s is None else f"{row.train_s:.1f}"
+    return el("td", said, class_="num wide", data_sort=_plain(row.train_s))
 
 
 def _printed(paper: Paper, table: PublishedTable) -> Column:
@@ -472,7 +476,7 @@ def _refused(board: Board) -> Markup | None:
         return None
     return _fold(
         "Not applicable",
-        f"{len(board.refused)} combinations, kept out of the ranks",
+        f"combinations kept out of the ranks: {len(board.refused)}",
         _grid(("task", "row", "reason"), board.refused),
     )
 
