@@ -190,9 +190,7 @@ class _Probe(TypedDict):
     gops: int
 
 # Indices (T,), seconds (T,), and (missing, concealed).
-_Sampled: TypeAlias = tuple[
-    NDArray[np.int64], NDArray[np.float64], tuple[list[int], list[int]]
-]
+_Sampled: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float64], tuple[list[int], list[int]]]
 
 @final
 class VideoClip:

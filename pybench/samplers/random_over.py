@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class RandomOver:
     """
 
     target: Literal["max", "median"] | int = "max"
+
+    balances: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         named = self.target in ("max", "median")
