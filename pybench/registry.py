@@ -181,6 +181,10 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         """Sorted names, found without importing anything."""
         return sorted({p.stem for folder in self.folders for p in folder.glob("[a-z]*.py")})
 
+    def own_names(self) -> list[str]:
+        """Names of the components that come with pybench, plug-ins aside."""
+        return [name for name in self.names() if self.file(name).parent == self.folder]
+
     def file(self, name: str) -> Path:
         """The file that defines a component."""
         for folder in self.folders:
@@ -270,11 +274,8 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             raise SpecError(msg)
         try:
             return cls(**arguments)
-        except SpecError:
-            raise
         except ValueError as error:
-            msg = f"{spec.name}: {error}"
-            raise SpecError(msg) from error
+            raise SpecError(str(error)) from error
 
     def summary(self, name: str) -> str:
         """First line of the component's docstring."""

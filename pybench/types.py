@@ -188,8 +188,8 @@ class LossContext:
     """What a loss may know before training starts.
 
     Fields:
-        counts: (C,) training samples per class (bags: without the normal class; boxes: cells),
-            or None.
+        counts: (C,) training samples per class, or None. A bag loss counts the abnormal classes
+            only, a class loss on bags all of them; boxes count cells.
         num_classes: C; by default the length of ``counts``.
         feature_dims: D of each layer the model reports, by name or in order.
         device: where parameters and weights of the loss live.
