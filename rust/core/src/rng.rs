@@ -148,9 +148,11 @@ pub fn philox(
 /// # Errors
 /// [`Error::Interrupted`].
 pub fn shuffle(key: [u64; 2], out: &mut [i64], interrupt: &Interrupt) -> Result<(), Error> {
-    for (slot, index) in out.iter_mut().zip(0..) {
-        *slot = index;
-    }
+    fill_blocks(out, interrupt, |start, block| {
+        for (slot, index) in block.iter_mut().zip(start..) {
+            *slot = index as i64;
+        }
+    })?;
     let mut stream = Philox::new(key, [0; 4]);
     let mut left = out.len();
     while left > 1 {

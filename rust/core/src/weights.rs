@@ -77,7 +77,7 @@ const NARROW: usize = 1024;
 /// Consecutive labels go to different tables: an increment need not wait for the one before when
 /// both meet the same class, which is what happens all the time in imbalanced data.
 const TABLES: usize = 4;
-/// Labels looked at before they are counted, while they are in the first-level cache.
+/// Labels that are counted before their range is looked at; a multiple of `TABLES`.
 const RUN: usize = 2048;
 /// A count of one table fits 32 bits.
 const LONGEST_PIECE: usize = 1 << 31;
@@ -108,32 +108,41 @@ impl Histogram {
                 return Err(Stop::Interrupted);
             }
             for run in block.chunks(RUN) {
-                // A negative label turns into a huge index.
-                let bits = run
-                    .iter()
-                    .fold(0, |bits, &label| bits | label.into() as usize);
-                match bits {
-                    0..NARROW if run.len() == RUN => self.add_narrow(run),
-                    _ => self.add_wide(run)?,
+                // Where one run has large labels, the next most likely has too.
+                let narrow = run.len() == RUN && self.wide.is_empty() && self.add_narrow(run);
+                if !narrow {
+                    self.add_wide(run)?;
                 }
             }
         }
         Ok(self)
     }
 
-    fn add_narrow<T: Copy + Into<i64>>(&mut self, run: &[T]) {
+    /// Counts a run of labels below `NARROW`, or says that it is none and counts nothing.
+    fn add_narrow<T: Copy + Into<i64>>(&mut self, run: &[T]) -> bool {
         let tables = self
             .narrow
             .get_or_insert_with(|| Box::new([[0; NARROW]; TABLES]));
+        let mut bits = 0;
         for labels in run.chunks_exact(TABLES) {
             for table in 0..TABLES {
-                tables[table][labels[table].into() as usize % NARROW] += 1;
+                let class = labels[table].into() as usize;
+                bits |= class;
+                tables[table][class % NARROW] += 1;
             }
         }
+        let narrow = bits < NARROW;
+        if !narrow {
+            for (place, &label) in run.iter().enumerate() {
+                tables[place % TABLES][label.into() as usize % NARROW] -= 1;
+            }
+        }
+        narrow
     }
 
     fn add_wide<T: Copy + Into<i64>>(&mut self, run: &[T]) -> Result<(), Stop> {
         for &label in run {
+            // A negative label turns into a huge class.
             let class = label.into() as usize;
             if class >= self.wide.len() {
                 if class >= self.most {
