@@ -26,6 +26,7 @@ impl Code {
     pub(crate) const AGAIN: Self = Self(sys::AVERROR(libc::EAGAIN));
     pub(crate) const NO_MEMORY: Self = Self(sys::AVERROR(libc::ENOMEM));
     pub(crate) const INVALID: Self = Self(sys::AVERROR(libc::EINVAL));
+    const BAD_DATA: Self = Self(sys::AVERROR_INVALIDDATA);
     pub(crate) const NO_DECODER: Self = Self(sys::AVERROR_DECODER_NOT_FOUND);
     pub(crate) const NO_ENCODER: Self = Self(sys::AVERROR_ENCODER_NOT_FOUND);
     pub(crate) const NO_STREAM: Self = Self(sys::AVERROR_STREAM_NOT_FOUND);
@@ -37,6 +38,16 @@ impl Code {
             Err(Self(value))
         } else {
             Ok(value)
+        }
+    }
+
+    /// A demuxer runs out of memory when damaged bytes ask for absurd tables: that is the file's
+    /// fault, not the machine's.
+    fn blame_file(self) -> Self {
+        if self == Self::NO_MEMORY {
+            Self::BAD_DATA
+        } else {
+            self
         }
     }
 
