@@ -122,7 +122,7 @@ class Results:
 def board_of(records: Iterable[Record], **meta: Any) -> Board:
     return build(
         records,
-        {"collision": dataclasses.replace(META, **meta)},  # type: ignore[arg-type]
+        {"collision": dataclasses.replace(META, **meta)},
         suite="quick",
         command="pybench report quick",
         created="2030-01-02 03:04 UTC",

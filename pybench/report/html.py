@@ -14,10 +14,18 @@ from pybench.published import Paper, PublishedTable
 from pybench.report.leaderboard import Board, Row, TaskBoard
 from pybench.report.markup import Markup, el, join
 from pybench.report.plot import Axis, interval
-from pybench.report.words import ADJUSTED, number, printed, rank
+from pybench.report.words import ADJUSTED, clip, number, printed, rank
 
 SHOWN = 120
 """Characters of a name in the table; the whole of it stands in the details."""
+
+PROVENANCE = {
+    "real": "the data of the task itself",
+    "surrogate-real": "real data of another source that stands in for the paper's",
+    "generated": (
+        "made by a program: it shows that the comparison works, not which loss is best on real data"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -122,16 +130,12 @@ def _task(task: TaskBoard) -> Markup:
 
 
 def _provenance(kind: str) -> Markup:
-    if kind == "real":
-        return el("span", "real data", class_="badge")
-    means = {
-        "generated": (
-            "Made by a program: it shows that the comparison works, not which loss is best on "
-            "real data."
-        ),
-        "surrogate-real": "Real data of another source that stands in for the paper's.",
-    }
-    return el("span", f"{kind} data", class_="badge made", title=means.get(kind))
+    return el(
+        "span",
+        f"{kind} data",
+        class_="badge" if kind == "real" else "badge made",
+        title=PROVENANCE.get(kind),
+    )
 
 
 def _lead(summary: Sequence[str]) -> Markup:
@@ -143,7 +147,8 @@ def _lead(summary: Sequence[str]) -> Markup:
 
 
 def _columns(task: TaskBoard) -> list[Column]:
-    what = f"{task.meta.headline} on {task.meta.headline_split}"
+    unit = f" ({task.rows[0].unit})" if task.rows[0].unit else ""
+    what = f"{task.meta.headline} on {task.meta.headline_split}{unit}"
     baseline = next((row.mean for row in task.rows if row.name == ADJUSTED), None)
     axis = Axis.around(task.rows, baseline)
     columns = [
@@ -421,7 +426,7 @@ def _data_card(task: TaskBoard) -> Markup:
     meta = task.meta
     counts = ", ".join(f"{of} {n}" for of, n in zip(task.classes, task.train_counts, strict=False))
     facts = [
-        ("provenance", ", ".join(task.provenance) or "unknown"),
+        *[("provenance", f"{kind}: {PROVENANCE.get(kind, '-')}") for kind in task.provenance],
         ("source", meta.source),
         ("licence", meta.licence),
         ("revision", str(meta.revision)),
@@ -500,11 +505,6 @@ def _footer(board: Board) -> Markup:
             ),
         ),
     )
-
-
-def clip(text: str, longest: int) -> str:
-    """The text, or its beginning with an ellipsis."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _plain(value: float | None) -> str:

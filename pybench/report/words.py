@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 ADJUSTED = "ce -> logit_adjustment"
 """The strongest cheap baseline: cross-entropy, logits adjusted after training."""
 
+LONGEST = 80
+"""Characters of a name inside a sentence."""
+
 
 def number(value: float | None, *, sign: bool = False) -> str:
     """A value for people: three decimals below 10, three digits above; "-" for none.
@@ -92,13 +95,13 @@ def _first(ranked: Sequence[Row], what: str) -> str:
     if best.tie is None:
         most = "highest" if best.higher_is_better else "lowest"
         return (
-            f"{best.name} has the {most} {what}, {number(best.mean)}, "
+            f"{clip(best.name, LONGEST)} has the {most} {what}, {number(best.mean)}, "
             "but there are too few repetitions to rank anything."
         )
     first = [row for row in ranked if row.rank_low == 1 and row.tie is not None]
     if len(first) == 1:
-        return f"{best.name} is first alone: {what} {number(best.mean)}."
-    names = [row.name for row in first[:4]]
+        return f"{clip(best.name, LONGEST)} is first alone: {what} {number(best.mean)}."
+    names = [clip(row.name, LONGEST) for row in first[:4]]
     rest = f"{len(first) - 4} more" if len(first) > 4 else names.pop()
     low, high = sorted(row.mean or 0.0 for row in (first[0], first[-1]))
     return (
@@ -121,7 +124,8 @@ def _against(ranked: Sequence[Row], against: PairedT) -> str:
             f"{number(against.high, sign=True)}, {against.n} paired repetitions)"
         )
     than = "it" if leads else "cross-entropy with post-hoc logit adjustment"
-    return f"{leads}{best.name} is {number(against.estimate, sign=True)} against {than}{limits}."
+    by = number(against.estimate, sign=True)
+    return f"{leads}{clip(best.name, LONGEST)} is {by} against {than}{limits}."
 
 
 def rank(row: Row) -> str:
@@ -146,3 +150,8 @@ def printed(paper: Paper, row: Row) -> list[tuple[str, float]]:
         return []
     place = table.losses.index(row.loss)
     return [(model, cells[place]) for model, cells in zip(table.models, table.cells, strict=True)]
+
+
+def clip(text: str, longest: int) -> str:
+    """The text, or its beginning with an ellipsis."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
