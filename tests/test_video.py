@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pybench import video
+from pybench import _core, video
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
 
@@ -181,6 +181,43 @@ def test_indices_may_repeat_and_come_in_any_order(clips: Callable[[str], Path], 
     assert numbers(got.data) == [80, 3, 3, 41, 80]
     assert got.indices.tolist() == [80, 3, 3, 41, 80]
     assert got.indices.dtype == np.int64 and got.pts_s.dtype == np.float64
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def packed_avi(elementary: bytes, to: Path) -> Path:
+    """Puts MPEG-4 into AVI as DivX did: a P-frame with its B-frame, then an empty picture."""
+    start = b"\0\0\1\xb6"
+    first = elementary.index(start)
+    coded = [start + picture for picture in elementary[first:].split(start)[1:]]
+    is_b = [picture[4] >> 6 == 2 for picture in coded]
+    packets = []
+    for i, picture in enumerate(coded):
+        if is_b[i]:
+            packets.append(start + coded[i - 1][4:6] + b"\x7f")
+        else:
+            packets.append(picture + (coded[i + 1] if is_b[i + 1 : i + 2] == [True] else b""))
+    divx = b"\0\0\1\xb2DivX503b1393p"
+    packets[0] = elementary[:first] + divx + packets[0]
+    movi = b"movi" + b"".join(chunk(b"00dc", packet) for packet in packets)
+    header = struct.pack("<14I", 33333, 0, 0, 0, len(packets), 0, 1, 0, WIDTH, HEIGHT, 0, 0, 0, 0)
+    stream = b"vidsXVID" + struct.pack(
+        "<10I4H", 0, 0, 0, 1, 30, 0, len(packets), 0, 0, 0, 0, 0, 0, 0
+    )
+    picture_format = struct.pack("<IiiHH4sIiiII", 40, WIDTH, HEIGHT, 1, 24, b"XVID", 0, 0, 0, 0, 0)
+    described = b"strl" + chunk(b"strh", stream) + chunk(b"strf", picture_format)
+    headers = b"hdrl" + chunk(b"avih", header) + chunk(b"LIST", described)
+    to.write_bytes(chunk(b"RIFF", b"AVI " + chunk(b"LIST", headers) + chunk(b"LIST", movi)))
+    return to
+
+
+def test_packed_b_frames_come_in_order(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.m4v"
+    video.write(raw, painted(60), b_frames=1)
+    everything = check_every_frame(packed_avi(raw.read_bytes(), tmp_path / "packed.avi"))
+    assert numbers(everything.data) == list(range(60))
 
 
 @pytest.mark.parametrize("start", ["0.5", "1.13", "2.0"])
@@ -435,6 +472,12 @@ def test_one_frame_and_odd_sizes(tmp_path: Path) -> None:
         assert video.probe(path).duration_s == pytest.approx(1 / 30, rel=1e-3)
         for size in [(1, 1), (7, 300), (33, 65)]:
             assert video.sample_frames(path, 1, size=size).data.shape == (1, *size, 3)
+
+
+def test_a_build_without_video_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(_core, "VideoClip")
+    with pytest.raises(video.VideoError, match="built without video"):
+        video.probe("clip.mp4")
 
 
 # Pixels
