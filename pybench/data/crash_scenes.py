@@ -318,7 +318,7 @@ def _scenery(
         out.append(_upright(scene, lens, light, at, size, rgb, bias=foot * 1e-3))
 
     for at, size in ((_still(scene.litter * (1, 1, 0), frames), scene.litter[:, 2]),
-                     (scene.debris, rng.uniform(0.06, 0.25, scene.debris.shape[1]))):  # fmt: skip
+                     (scene.debris, rng.uniform(0.08, 0.35, scene.debris.shape[1]))):  # fmt: skip
         rgb = np.repeat(rng.choice([30.0, 60.0, 190.0], len(size))[:, None], 3, axis=1)
         out.append(
             _upright(scene, lens, light, at, np.stack([size * 1.3, size * 0.7], -1), rgb, 0.5)
@@ -418,7 +418,7 @@ def render(
         [_bend(scene, x, z) + ahead * np.sin(yaw), camera[:, 3], z + ahead * np.cos(yaw)], axis=-1
     )
     angles = np.stack([camera[:, 0], camera[:, 1], yaw + camera[:, 2]], axis=-1)
-    lens = Lens.looking(height, width, width * rng.uniform(0.62, 0.78), position, angles)
+    lens = Lens.looking(height, width, width * rng.uniform(0.60, 0.72), position, angles)
     light = _light(scene)
     canvas = np.empty((len(ego), height, width), np.uint32)
     _ground(rng, scene, light).paint(canvas, lens)

@@ -35,7 +35,7 @@ EGO, TARGET, FIRST, SECOND = range(4)
 """The roles of the first four bodies; the rest are bystanders."""
 BUMPER = 1.85
 """From the camera to the front bumper, m."""
-FRICTION = 7.0
+FRICTION = 6.0
 """Deceleration of a car that slides or brakes fully, m/s2."""
 
 Array = NDArray[np.float64]
@@ -49,7 +49,8 @@ class Difficulty:
 
     Fields:
         impact_s: (low, high), when contacts happen, s.
-        closing: (low, high), closing speed of contacts, m/s.
+        closing: (low, high), closing speed of the camera car's contacts, m/s.
+        pair_closing: (low, high), closing speed of the pair's contacts, m/s.
         pair_distance: (low, high), from the camera to the pair when it meets, m.
         pair_side: (low, high), sideways distance of the pair, m.
         near_miss: share of negatives that end in a near miss or close pass, 0..1.
@@ -62,12 +63,13 @@ class Difficulty:
     """
 
     impact_s: tuple[float, float] = (1.0, 4.0)
-    closing: tuple[float, float] = (5.0, 11.0)
-    pair_distance: tuple[float, float] = (7.0, 15.0)
-    pair_side: tuple[float, float] = (2.6, 6.0)
+    closing: tuple[float, float] = (4.0, 9.0)
+    pair_closing: tuple[float, float] = (10.0, 17.0)
+    pair_distance: tuple[float, float] = (7.5, 12.0)
+    pair_side: tuple[float, float] = (2.6, 5.0)
     near_miss: float = 0.2
-    bump: float = 0.5
-    bystanders: int = 4
+    bump: float = 0.6
+    bystanders: int = 3
     mount: float = 3.5
     noise: tuple[float, float] = (2.0, 8.0)
     night: float | None = None
@@ -150,6 +152,8 @@ class _Track:
     yaw: float
     speed: Array
     """Along the yaw, m/s."""
+    grip: float = FRICTION
+    """Deceleration once it slides, m/s2."""
     mass: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -196,7 +200,7 @@ def _overlap(
     return depth, nx, nz, cx, cz
 
 
-def _simulate(tracks: list[_Track], restitution: float = 0.15) -> tuple[Array, list[Contact]]:
+def _simulate(tracks: list[_Track], restitution: float = 0.25) -> tuple[Array, list[Contact]]:
     """Follow the tracks; from its first contact on, a body slides, spins and rubs to a stop."""
     n = len(tracks)
     pose = np.empty((STEPS, n, 3))
@@ -227,8 +231,8 @@ def _simulate(tracks: list[_Track], restitution: float = 0.15) -> tuple[Array, l
         for i, (vx, vz, spin) in loose.items():
             pose[step, i] = pose[step - 1, i] + (vx * DT, vz * DT, spin * DT)
             speed = math.hypot(vx, vz)
-            slow = max(0.0, 1.0 - FRICTION * DT / speed) if speed > 0 else 0.0
-            calm = max(0.0, 1.0 - 5.0 * DT / abs(spin)) if spin else 0.0
+            slow = max(0.0, 1.0 - tracks[i].grip * DT / speed) if speed > 0 else 0.0
+            calm = max(0.0, 1.0 - 3.5 * DT / abs(spin)) if spin else 0.0
             loose[i] = [vx * slow, vz * slow, spin * calm]
         delta = pose[step, :, None, :2] - pose[step, None, :, :2]
         for i, j in np.argwhere(((delta**2).sum(-1) < reach2) & upper):
@@ -368,7 +372,7 @@ def _ego_slot(
 ) -> tuple[_Track, _Track]:
     """Tracks of the camera car and of the car that gets in front of it."""
     ego = Body(4.5, 1.8, 1.5, False, (0, 0, 0), True)
-    body = _body(rng)
+    body = _body(rng, car=True)
     yaw, speed = _approach_yaw(rng)
     aside = rng.uniform(-0.7, 0.7)
     when = rng.uniform(*knobs.impact_s)
@@ -380,7 +384,7 @@ def _ego_slot(
         late = np.clip(when - _TIME, 0.0, reaction)
         mine, theirs, gap, met = pace + brake * late, _constant(speed), 0.0, when
     elif plan in ("queue", "leave"):
-        gap, met = rng.uniform(0.1, 1.6), 0.0
+        gap, met = rng.uniform(0.5, 6.0), 0.0
         go = when if plan == "leave" else 9.0
         pull = rng.uniform(1.5, 3.0)
         theirs = _leaving(go, pull)
@@ -389,13 +393,13 @@ def _ego_slot(
         if plan == "leave" and math.cos(yaw) < -0.3:
             yaw += math.pi
     elif plan == "stop":
-        gap = rng.uniform(0.1, 1.6)
+        gap = rng.uniform(0.2, 4.0)
         met = rng.uniform(0.6, 3.9)
-        mine = _stopping(rng.uniform(4.0, 12.0), met, rng.uniform(1.1, 2.4))
+        mine = _stopping(rng.uniform(4.0, 10.0), met, rng.uniform(1.1, 2.4))
         theirs = _stopping(speed, met - rng.uniform(0.1, 0.6), rng.uniform(0.8, 1.6))
     elif plan == "miss":
         # A crossing or oncoming car clears the way just before the bumper gets there.
-        pace, met = rng.uniform(4.0, 10.0), when
+        pace, met = rng.uniform(3.0, 8.0), when
         dip = 1 - rng.uniform(0.0, 0.7) * np.clip(1 - np.abs(_TIME - when + 0.3) / 0.8, 0, 1)
         mine = pace * dip
         speed = max(speed, 3.0)
@@ -411,12 +415,15 @@ def _ego_slot(
     else:
         gap, met = rng.uniform(2.0, 14.0), 0.0
         yaw = math.radians(rng.normal(0, 4))
-        pace = rng.uniform(4.0, 12.0)
+        pace = rng.uniform(3.0, 10.0)
         ease = 1 - rng.uniform(0.0, 0.9) * np.clip((_TIME - when + 1) / 1.5, 0, 1)
         mine = theirs = pace * ease
     mover = _track(ego, 0.0, 0.0, 0.0, mine, 0.0)
     ahead = float(np.interp(met, _TIME, mover.z)) + ego.length / 2 + gap + _half_depth(body, yaw)
-    return mover, _track(body, aside, ahead, yaw, theirs, met)
+    struck = _track(body, aside, ahead, yaw, theirs, met)
+    # The camera car's driver brakes fully; who is struck may roll on.
+    mover.grip, struck.grip = 8.0, rng.uniform(2.0, 6.0)
+    return mover, struck
 
 
 def _pair_crash(
@@ -424,7 +431,7 @@ def _pair_crash(
 ) -> tuple[_Track, _Track]:
     """Two tracks whose cars are both at (x, z) soon after `when`."""
     bodies = _body(rng), _body(rng, car=True)
-    closing = rng.uniform(*knobs.closing)
+    closing = rng.uniform(*knobs.pair_closing)
     base = (0.0, math.pi, math.pi / 2, -math.pi / 2)[rng.integers(4)]
     mode = rng.random()
     if mode < 0.25:  # rear end
@@ -494,7 +501,7 @@ def _bystanders(rng: np.random.Generator, ego_z: Array, most: int) -> list[_Trac
         z = float(rng.uniform(0.0, ego_z[-1] + 45.0))
         odd = rng.random() < 0.3
         yaw = math.radians(rng.normal(0, 45 if odd else 5)) + (0.0 if side > 0 else math.pi)
-        if rng.random() < 0.6:
+        if rng.random() < 0.75:
             x, speed = side * rng.uniform(6.3, 9.0), 0.0
         else:
             x, speed = side * 3.4, rng.uniform(3.0, 12.0)
@@ -507,9 +514,9 @@ def _debris(rng: np.random.Generator, contacts: list[Contact], tracks: list[_Tra
     """(STEPS, D, 3): parts that fly from each contact and come to rest on the road."""
     parts = []
     for contact in contacts:
-        n = int(rng.integers(8, 18))
-        angle, speed = rng.uniform(0, 2 * math.pi, n), rng.uniform(0.5, 5.0, n)
-        lift, height = rng.uniform(0.5, 4.0, n), rng.uniform(0.2, 0.9, n)
+        n = int(rng.integers(12, 26))
+        angle, speed = rng.uniform(0, 2 * math.pi, n), rng.uniform(0.5, 6.0, n)
+        lift, height = rng.uniform(0.5, 6.0, n), rng.uniform(0.2, 0.9, n)
         flight = (lift + np.sqrt(lift**2 + 2 * 9.81 * height)) / 9.81
         after = np.clip(_TIME[:, None] - contact.time_s, 0.0, flight)
         part = np.stack(
@@ -559,18 +566,22 @@ def _camera(
         wave = np.sin(2 * math.pi * rng.uniform(0.5, 1.8) * _TIME + rng.uniform(0, 6.3))
         out[:, 1] += 0.0018 * wave * np.minimum(speed / 8, 1)
         out[:, 0] += 0.0012 * wave * np.minimum(speed / 8, 1)
-    hits = [(c.time_s, 0.5 + c.closing / 8) for c in contacts if EGO in c.bodies]
+    hits = [(c.time_s, 0.3 + c.closing / 12) for c in contacts if EGO in c.bodies]
     bumps = []
     if rng.random() < knobs.bump:
         at = float(rng.uniform(0.8, 4.2))
         if speed[int(at / DT)] > 2.0:
             bumps.append(at)
-    blows = hits + [(at, float(rng.uniform(0.5, 1.6))) for at in bumps]
+    blows = hits + [(at, float(rng.uniform(0.4, 1.6))) for at in bumps]
+    halt = int(np.argmax(speed < 0.05))
+    if not hits and halt > 5 and accel[halt - 5] < -1.5:
+        # A car that brakes to a stop rocks back.
+        blows.append((halt * DT, float(rng.uniform(0.3, 1.2))))
     for number, (at, strength) in enumerate(blows):
         out += _shake(rng, at, strength)
         # A crash, and now and then a pothole, leaves the mount in another position; drawn so
         # that the spread of positions after is the spread before.
-        if number < len(hits) or rng.random() < 0.3:
+        if rng.random() < (0.6 if number < len(hits) else 0.3):
             moved = 0.5 * mount + math.sqrt(0.75) * _mounted(rng, knobs)
             out[_TIME >= at, :3] += moved - mount
             mount = moved
@@ -589,7 +600,7 @@ def _plans(rng: np.random.Generator, kind: str, knobs: Difficulty) -> tuple[EgoP
     pair: PairPlan = "crash"
     if kind != "ego":
         names: tuple[EgoPlan, ...] = ("stop", "queue", "leave", "miss", "follow")
-        rest = np.array([0.5, 0.12, 0.1, 0.0, 0.08]) / 0.8 * (1 - miss)
+        rest = np.array([0.38, 0.22, 0.1, 0.0, 0.1]) / 0.8 * (1 - miss)
         ego = names[rng.choice(5, p=rest + miss * np.array([0, 0, 0, 1, 0]))]
     if kind != "other":
         others: tuple[PairPlan, ...] = ("wreck", "pass", "yield", "apart")
