@@ -50,6 +50,7 @@ class Budget:
         optimiser: ``"adam"``, ``"adamw"`` or ``"sgd"`` (momentum 0.9).
         lr: learning rate, > 0.
         lr_policy: ``"shared"``: the same rate for every loss; ``"tuned"``: chosen on validation.
+        schedule: learning rate over the steps: constant, or half a cosine down to 0.
         device: ``"cpu"`` or ``"cuda"``.
         threads: CPU threads, exactly.
         amp: mixed precision (CUDA only).
@@ -61,6 +62,7 @@ class Budget:
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-3
     lr_policy: Literal["shared", "tuned"] = "shared"
+    schedule: Literal["constant", "cosine"] = "cosine"
     device: str = "cpu"
     threads: int = 1
     amp: bool = False
@@ -77,9 +79,14 @@ class Budget:
         if not self.lr > 0:
             msg = f"lr must be > 0, got {self.lr}"
             raise ValueError(msg)
-        if self.optimiser not in ("adam", "adamw", "sgd"):
-            msg = f"optimiser must be adam, adamw or sgd, got {self.optimiser!r}"
-            raise ValueError(msg)
+        for name, known in (
+            ("optimiser", ("adam", "adamw", "sgd")),
+            ("lr_policy", ("shared", "tuned")),
+            ("schedule", ("constant", "cosine")),
+        ):
+            if getattr(self, name) not in known:
+                msg = f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
+                raise ValueError(msg)
         if self.amp and self.device == "cpu":
             msg = "amp must be off on the CPU, got amp=True; use device='cuda'"
             raise ValueError(msg)

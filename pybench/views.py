@@ -47,8 +47,13 @@ def class_view(output: Output, target: Target) -> tuple[ClassOutput, ClassTarget
         labels = target.labels.reshape(-1)
         features = {name: layer.flatten(0, -2) for name, layer in output.features.items()}
         logits = output.logits.flatten(0, -2)
-        return ClassOutput(logits, features), ClassTarget(labels), (labels > 0).sum().clamp(min=1)
+        return ClassOutput(logits, features), ClassTarget(labels), positives(target)
     if isinstance(output, ClassOutput) and isinstance(target, ClassTarget):
         return output, target, None
     msg = f"output and target must be of one kind, got {output.kind} and {type(target).__name__}"
     raise TypeError(msg)
+
+
+def positives(target: BoxTarget) -> Tensor:
+    """How many cells hold an object, at least 1: what a sum over cells is divided by."""
+    return (target.labels > 0).sum().clamp(min=1)

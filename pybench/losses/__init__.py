@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pybench import views
+from pybench.checks import require
 from pybench.registry import Registry, Spec, SpecError, parse
 from pybench.types import (
     BagOutput,
@@ -68,10 +70,22 @@ class WeightedSum:
         """Whether any term re-weights classes by their counts."""
         return any(getattr(loss, "uses_counts", False) for _, loss in self.terms)
 
-    def prepare(self, context: LossContext) -> PreparedLoss:
-        """Prepare every term for a training set."""
+    def prepare(
+        self, context: LossContext, *, class_context: LossContext | None = None
+    ) -> PreparedLoss:
+        """Prepare every term for a training set.
+
+        Args:
+            context: counts as the task's own kind sees them.
+            class_context: counts for terms of kind ``"classes"``, where they differ (bags count
+                the normal class there); by default ``context``.
+        """
+        seen = {"classes": class_context or context}
         return PreparedLoss(
-            tuple((weight, loss.reads, loss.prepare(context)) for weight, loss in self.terms)
+            tuple(
+                (weight, part.reads, part.prepare(seen.get(part.reads, context)))
+                for weight, part in self.terms
+            )
         )
 
     def __str__(self) -> str:
@@ -98,10 +112,12 @@ class PreparedLoss:
         kinds: list[Kind] = [kind for _, kind, _ in self.parts if kind != "classes"]
         reads: Kind = kinds[0] if kinds else "classes"
         typed_output, typed_target = _typed(output, target, reads)
-        values = [
-            weight * fn(typed_output, typed_target, progress=progress)
-            for weight, _, fn in self.parts
-        ]
+        values = []
+        for weight, kind, fn in self.parts:
+            seen, truth = typed_output, typed_target
+            if kind == "classes":
+                seen, truth, _ = views.class_view(typed_output, typed_target)
+            values.append(weight * fn(seen, truth, progress=progress))
         if len({value.shape for value in values}) > 1:
             values = [value.mean() for value in values]
         return sum(values[1:], values[0])
@@ -116,25 +132,30 @@ class PreparedLoss:
     ) -> Tensor:
         """The 0-d training loss.
 
-        A part that reads the task's own kind is averaged over its terms. A part that reads
-        classes on another kind goes through ``class_view``, and its sum is divided by the
-        normaliser that the view states (positives, for boxes).
+        A part that reads the task's own kind is averaged over its terms, over the positive cells
+        for boxes. A part that reads classes on another kind goes through ``class_view``, and its
+        sum is divided by the normaliser that the view states.
+
+        Raises:
+            ValueError: an empty batch, or no view for a part that needs one.
         """
         total: Tensor | None = None
         for weight, kind, fn in self.parts:
-            if kind == output.kind:
-                value = fn(output, target, progress=progress).mean()
-            elif class_view is None:
-                msg = f"class_view must be given for a loss of {kind} on {output.kind}, got None"
-                raise ValueError(msg)
-            else:
+            seen, truth = output, target
+            normaliser = views.positives(target) if isinstance(target, BoxTarget) else None
+            if kind != output.kind:
+                if class_view is None:
+                    msg = (
+                        f"class_view must be given for a loss of {kind} on {output.kind}, got None"
+                    )
+                    raise ValueError(msg)
                 seen, truth, normaliser = class_view(output, target)
-                terms = fn(seen, truth, progress=progress)
-                value = (
-                    terms.sum() / normaliser
-                    if normaliser is not None and terms.ndim
-                    else terms.mean()
-                )
+            terms = fn(seen, truth, progress=progress)
+            require(terms.numel() > 0, "batch", "at least one sample", "none")
+            if terms.ndim and normaliser is not None:
+                value = terms.sum() / normaliser
+            else:
+                value = terms.mean()
             total = weight * value if total is None else total + weight * value
         if total is None:
             msg = "loss must have at least one term, got none"
@@ -191,4 +212,4 @@ def _typed(output: Any, target: Any, reads: Kind) -> tuple[Output, Target]:
     target = torch.as_tensor(target, device=logits.device)
     if target.is_floating_point():
         return ClassOutput(logits, named), ClassTarget(target.argmax(-1), target)
-    return ClassOutput(logits, named), ClassTarget(target)
+    return ClassOutput(logits, named), ClassTarget(target.long())

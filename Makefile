@@ -1,0 +1,84 @@
+# Every command of pybench. Each target first sets up what it needs, once.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+APT_BUILD := pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
+APT_TEST := ffmpeg chromium
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+
+.PHONY: help setup build leaderboard test bench lint format wheel clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMPS)/python ## .venv with everything but the Rust extension
+
+build: $(STAMPS)/build ## the Rust extension, into .venv
+
+leaderboard: $(STAMPS)/build ## train suite `quick`, write results/quick/leaderboard.{html,md,json}
+	@$(BIN)/pybench run quick
+
+test: $(STAMPS)/build $(STAMPS)/apt-test ## Rust and Python tests
+	cargo test --workspace --locked --quiet
+	$(BIN)/python -m pytest
+
+bench: $(STAMPS)/build $(STAMPS)/apt-test ## benchmarks beside their peers
+	$(BIN)/python -m pytest tests/bench --benchmark-only --benchmark-group-by=group
+
+lint: $(STAMPS)/build ## ruff, mypy, stubtest, rustfmt, clippy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest pybench._core --ignore-disjoint-bases
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+format: $(STAMPS)/python ## ruff and rustfmt
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	cargo fmt --all
+
+wheel: $(STAMPS)/python $(STAMPS)/apt-build ## abi3 wheel into dist/
+	$(BIN)/maturin build --release --locked --out dist
+
+clean: ## what make made, except .venv
+	rm -rf target dist results/quick results/trials results/cache $(STAMPS)/build pybench/_core*.so
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(STAMPS)/python: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pybench needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r pyproject.toml --extra dev 'maturin>=1.8,<2'
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/build: $(STAMPS)/python $(STAMPS)/apt-build $(RUST_SOURCES)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet
+	@touch $@
+
+# As root the packages are installed; otherwise the exact line to type is printed.
+define apt
+	@missing=""; for package in $(1); do \
+		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ]; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+		else \
+			echo "These Debian packages are needed; type:"; \
+			echo "  sudo apt-get install -y --no-install-recommends$$missing"; exit 3; \
+		fi; \
+	fi
+	@mkdir -p $(STAMPS) && touch $@
+endef
+
+$(STAMPS)/apt-build:
+	$(call apt,$(APT_BUILD))
+
+$(STAMPS)/apt-test:
+	$(call apt,$(APT_TEST))

@@ -1,0 +1,428 @@
+"""The command line. Nothing heavy is imported at the top: ``pybench --help`` stays quick."""
+
+from __future__ import annotations
+
+import json as json_module
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Which loss, which sampler, on which imbalanced visual task, by how much, is it real?",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Make, read and check data in its real layout.")
+video_app = typer.Typer(no_args_is_help=True, help="Look at a video the way training sees it.")
+app.add_typer(data_app, name="data")
+app.add_typer(video_app, name="video")
+
+OK, NO, USAGE, MISSING, INTERRUPTED = 0, 1, 2, 3, 130
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+StoreDir = Annotated[Path, typer.Option("--store", help="Folder of the results.")]
+Tasks = Annotated[str | None, typer.Option("--tasks", help="Only these tasks: a,b")]
+Losses = Annotated[list[str] | None, typer.Option("--losses", help="Only these losses: ce,focal")]
+Samplers = Annotated[list[str] | None, typer.Option("--samplers", help="Only these samplers.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0 .. N-1 of each row.")]
+Data = Annotated[list[str] | None, typer.Option("--data", help="Your own data: TASK=PATH")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda")]
+
+FOLDERS = ("losses", "samplers", "transforms", "models", "metrics", "steps", "tasks")
+
+
+class UsageError(ValueError):
+    """A command line that cannot be understood."""
+
+
+def main() -> None:
+    """Run the command line; an error is one sentence on stderr and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        _leave("interrupted; run the same command again to go on", INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("PYBENCH_DEBUG") == "1":
+            raise
+        _leave(*_explain(error))
+    sys.stdout.flush()
+    sys.exit(code if isinstance(code, int) else OK)
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """One sentence and an exit code for an error."""
+    if isinstance(error, typer.Abort):
+        return "interrupted", INTERRUPTED
+    if hasattr(error, "format_message"):  # the parser's complaint about the command line
+        return str(error.format_message()), USAGE
+    text = " ".join(str(error).split()) or type(error).__name__
+    wrong_usage = {"SpecError", "SuiteError", "UsageError", "EngineError"}
+    kinds = {cls.__name__ for cls in type(error).__mro__}
+    if kinds & wrong_usage or isinstance(error, FileNotFoundError | NotADirectoryError):
+        return text, USAGE
+    if kinds & {"MissingPartError", "ImportError"}:
+        return text, MISSING
+    if isinstance(error, ValueError | OSError):
+        return text, NO
+    return f"{type(error).__name__}: {text} (PYBENCH_DEBUG=1 shows where)", NO
+
+
+def _leave(text: str, code: int) -> NoReturn:
+    print(f"pybench: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _emit(value: Any) -> None:
+    print(json_module.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+# -- what there is ---------------------------------------------------------------------------
+
+
+@app.command("list")
+def list_components(
+    what: Annotated[str, typer.Argument(help="losses, samplers, ..., suites, readers")] = "all",
+    json: Json = False,
+) -> None:
+    """List the components of a folder, or of all, with one line each."""
+    rows = _listing(what)
+    if json:
+        _emit({"rows": rows})
+        return
+    width = max(len(row["name"]) for row in rows) if rows else 0
+    folder = None
+    for row in rows:
+        if row["folder"] != folder:
+            folder = row["folder"]
+            print(f"{folder}:")
+        print(f"  {row['name']:<{width}}  {row['summary']}")
+
+
+def _listing(what: str) -> list[dict[str, str]]:
+    import importlib
+
+    from pybench import suite as suites
+    from pybench.data import READERS
+
+    known = (*FOLDERS, "suites", "readers")
+    if what not in (*known, "all"):
+        msg = f"what must be one of {', '.join(known)}, got {what!r}"
+        raise UsageError(msg)
+    rows = []
+    for folder in known if what == "all" else (what,):
+        if folder == "suites":
+            found = {name: suites.find(name)[1].title for name in suites.names()}
+        elif folder == "readers":
+            found = {name: reader.summary for name, reader in READERS.items()}
+        else:
+            registry = getattr(importlib.import_module(f"pybench.{folder}"), folder)
+            found = {name: registry.summary(name) for name in registry}
+        rows += [{"folder": folder, "name": n, "summary": s} for n, s in found.items()]
+    return rows
+
+
+@app.command()
+def show(
+    component: Annotated[str, typer.Argument(help="FOLDER/NAME, such as losses/focal")],
+    json: Json = False,
+) -> None:
+    """Explain one component: equation, parameters, source, deviations from the paper."""
+    import dataclasses
+    import importlib
+    import inspect
+
+    folder, _, name = component.partition("/")
+    if folder not in FOLDERS or not name:
+        known = ", ".join(FOLDERS)
+        msg = f"component must be FOLDER/NAME with FOLDER one of {known}, got {component!r}"
+        raise UsageError(msg)
+    cls = getattr(importlib.import_module(f"pybench.{folder}"), folder)[name]
+    parameters = {
+        f.name: None if f.default is dataclasses.MISSING else f.default
+        for f in dataclasses.fields(cls)
+        if f.init
+    }
+    text = inspect.cleandoc(cls.__doc__ or "")
+    source = getattr(cls, "source", None)
+    if json:
+        _emit({"name": name, "doc": text, "parameters": parameters, "source": source})
+        return
+    inside = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
+    print(f"{name}({inside})\n\n{text}")
+    if source and source not in text:
+        print(f"\nSource: {source}")
+
+
+# -- running ---------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Argument(help="Suite name or FILE.py; clips for your own data")],
+    tasks: Tasks = None,
+    losses: Losses = None,
+    samplers: Samplers = None,
+    seeds: Seeds = None,
+    data: Data = None,
+    device: Device = None,
+    engine: Annotated[str, typer.Option(help="inline or local")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Trials side by side.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run.")] = False,
+    retry_failed: Annotated[bool, typer.Option(help="Run failed trials again.")] = False,
+    store: StoreDir = Path("results"),
+    json: Json = False,
+) -> int:
+    """Train what is left of a suite, then write its leaderboard."""
+    from pybench import run as runner
+    from pybench.store import Store
+
+    chosen = _selection(tasks, losses, samplers, seeds, device)
+    paths = _data_paths(suite, data)
+    planned = runner.plan(suite, chosen, paths, store, make=not dry_run)
+    opened = Store(store)
+    if dry_run:
+        _dry_run(planned, runner.status(planned, opened, workers or os.cpu_count() or 1), json)
+        return OK
+    outcome = runner.run(
+        planned, opened, engine=engine, workers=workers, retry_failed=retry_failed, quiet=json
+    )
+    board = _write_board(planned, opened, store / planned.name, _command())
+    if json:
+        _emit(outcome.to_json())
+    else:
+        print(board)
+    return NO if outcome.failed or outcome.todo else OK
+
+
+def _dry_run(planned: Any, outcome: Any, json: bool) -> None:
+    from pybench.progress import clock
+
+    refused = [vars(refusal) for refusal in planned.plan.refused]
+    if json:
+        _emit({**outcome.to_json(), "refused": refused, "trials": [j.id for j in planned.jobs]})
+        return
+    rows = dict.fromkeys((job.trial.task, job.trial.model, job.trial.name) for job in planned.jobs)
+    for task, model, name in rows:
+        print(f"{task:<12} {model:<12} {name}")
+    for refusal in refused:
+        print(f"refused: {refusal['task']}: {refusal['row']}: {refusal['reason']}")
+    print(
+        f"{len(planned.jobs)} trials, {outcome.done} done, {outcome.failed} failed, "
+        f"{outcome.todo} to run, about {clock(outcome.eta_s)}"
+    )
+
+
+@app.command()
+def status(
+    suite: Annotated[str, typer.Argument(help="Suite name or FILE.py")],
+    tasks: Tasks = None,
+    losses: Losses = None,
+    samplers: Samplers = None,
+    seeds: Seeds = None,
+    data: Data = None,
+    device: Device = None,
+    store: StoreDir = Path("results"),
+    json: Json = False,
+) -> None:
+    """Say how much of a suite is done."""
+    from pybench import run as runner
+    from pybench.store import Store
+
+    chosen = _selection(tasks, losses, samplers, seeds, device)
+    planned = runner.plan(suite, chosen, _data_paths(suite, data), store, make=False)
+    outcome = runner.status(planned, Store(store), os.cpu_count() or 1)
+    if json:
+        _emit(outcome.to_json())
+        return
+    print(
+        f"{outcome.done} done, {outcome.failed} failed, {outcome.running} running, "
+        f"{outcome.todo} to run"
+    )
+
+
+@app.command()
+def report(
+    suite: Annotated[str, typer.Argument(help="Suite name or FILE.py")] = "quick",
+    tasks: Tasks = None,
+    losses: Losses = None,
+    samplers: Samplers = None,
+    seeds: Seeds = None,
+    data: Data = None,
+    device: Device = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default STORE/SUITE")] = None,
+    store: StoreDir = Path("results"),
+    json: Json = False,
+) -> int:
+    """Write leaderboard.{html,md,json} of a suite from what is stored, and print the table."""
+    from pybench import run as runner
+    from pybench.store import Store
+
+    chosen = _selection(tasks, losses, samplers, seeds, device)
+    planned = runner.plan(suite, chosen, _data_paths(suite, data), store, make=False)
+    opened = Store(store)
+    if not opened.done([job.id for job in planned.jobs]):
+        msg = (
+            f"suite must have finished trials, got none of {planned.name}; run: pybench run {suite}"
+        )
+        raise MissingPartError(msg)
+    folder = out or store / planned.name
+    board = _write_board(planned, opened, folder, _command())
+    if json:
+        print((folder / "leaderboard.json").read_text(), end="")
+    else:
+        print(board)
+    return OK
+
+
+class MissingPartError(RuntimeError):
+    """A part that is needed is not there, or nothing was measured."""
+
+
+def _write_board(planned: Any, store: Any, folder: Path, command: str) -> str:
+    from pybench.report import write
+
+    text: str = write(planned, store, folder, command)
+    return text
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["pybench", *sys.argv[1:]])
+
+
+def _selection(
+    tasks: str | None,
+    losses: list[str] | None,
+    samplers: list[str] | None,
+    seeds: int | None,
+    device: str | None,
+) -> Any:
+    from pybench.suite import Selection
+
+    return Selection(
+        tasks=tuple(filter(None, (t.strip() for t in tasks.split(",")))) if tasks else None,
+        losses=_specs(losses),
+        samplers=_specs(samplers),
+        seeds=seeds,
+        device=device,
+    )
+
+
+def _specs(given: list[str] | None) -> tuple[str, ...] | None:
+    """Split ``ce,focal(gamma=2, alpha=1)`` at the commas outside brackets and quotes."""
+    if not given:
+        return None
+    specs, depth, quote, current = [], 0, "", ""
+    for character in ",".join(given) + ",":
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        depth += (character in "([") - (character in ")]") if not quote else 0
+        if character == "," and not depth and not quote:
+            specs.append(current.strip())
+            current = ""
+        else:
+            current += character
+    specs.append(current.strip())
+    return tuple(spec for spec in specs if spec)
+
+
+def _data_paths(suite: str, given: list[str] | None) -> dict[str, Path]:
+    """``TASK=PATH`` pairs; a bare path belongs to the suite's own task (``run clips``)."""
+    paths = {}
+    for pair in given or ():
+        task, equals, path = pair.partition("=")
+        if not equals:
+            task, path = suite, pair
+        if not path or not Path(path).exists():
+            msg = f"--data must name a path that exists, got {pair!r}; write TASK=PATH"
+            raise UsageError(msg)
+        paths[task] = Path(path).resolve()
+    return paths
+
+
+# -- data and video --------------------------------------------------------------------------
+
+
+@data_app.command("make")
+def data_make(
+    task: Annotated[str, typer.Argument(help="Task whose embedded data is written")],
+    directory: Annotated[Path, typer.Argument(help="New or empty folder")],
+    scale: Annotated[float, typer.Option(min=0.01, help="Share of the default size.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    json: Json = False,
+) -> None:
+    """Write a task's generated data in its real on-disk layout."""
+    from pybench.data import check
+    from pybench.tasks import tasks
+
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        msg = f"directory must be new or empty, got {directory}"
+        raise UsageError(msg)
+    built = tasks.build(task)
+    built.make(directory, scale, seed)
+    found = check(built.meta.reader, directory)
+    if json:
+        _emit({"task": task, "directory": str(directory), **found})
+    else:
+        counts = ", ".join(f"{name} {n}" for name, n in found["counts"].items())
+        print(f"{directory}: {found['samples']} samples: {counts}")
+
+
+@data_app.command("check")
+def data_check(
+    reader: Annotated[str, typer.Argument(help="dacon or clips")],
+    path: Annotated[Path, typer.Argument(help="Folder or file")],
+    json: Json = False,
+) -> int:
+    """Read everything and name every damage; exit code 1 when there is any."""
+    from pybench.data import check
+
+    found = check(reader, path)
+    if json:
+        _emit(found)
+    else:
+        counts = ", ".join(f"{name} {n}" for name, n in found["counts"].items())
+        print(f"{reader}: {found['samples']} samples read: {counts}")
+        for problem in found["problems"]:
+            print(f"{problem['file']}: {problem['what']}; {problem['action']}")
+    return NO if found["problems"] else OK
+
+
+@video_app.command("probe")
+def video_probe(path: Path, json: Json = False) -> None:
+    """Say what a video file holds: codec, size, frames shown, rotation, duration."""
+    import dataclasses
+
+    from pybench import video
+
+    found = dataclasses.asdict(video.probe(path))
+    if json:
+        _emit({"file": str(path), **found})
+        return
+    for name, value in found.items():
+        print(
+            f"{name:<12} {', '.join(map(str, value)) if isinstance(value, tuple | list) else value}"
+        )
+
+
+@app.command()
+def doctor(json: Json = False) -> int:
+    """Check that everything pybench needs is here, and say what is missing."""
+    from pybench.doctor import examine
+
+    findings = examine()
+    if json:
+        _emit({"rows": findings})
+    else:
+        for row in findings:
+            print(f"{row['verdict']:<8} {row['part']:<22} {row['what']}")
+    return MISSING if any(row["verdict"] == "missing" for row in findings) else OK

@@ -1,0 +1,20 @@
+"""The suite of `make leaderboard`: the losses of the papers and three samplers, five seeds."""
+
+from pybench.suite import Grid, Suite
+
+LOSSES = [
+    "ce",
+    "weighted_ce",
+    "focal(gamma=2)",
+    'focal(gamma=2, alpha="balanced")',
+    "asl_softmax_ovr(gamma_pos=0, gamma_neg=4)",
+    "class_balanced(beta=0.999)",
+]
+
+suite = Suite(
+    "A first answer on every task that is ready, in a coffee break",
+    Grid(tasks=["collision"], losses=LOSSES),
+    Grid(tasks=["collision"], losses=["ce"], samplers=["class_balanced", "random_over"]),
+    Grid(tasks=["collision"], losses=["ce"], steps=[("logit_adjustment",)]),
+    seeds=5,
+)

@@ -1,0 +1,21 @@
+"""Clips (4, 6, 6, 3) whose pattern tells the class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pybench.tasks import DataRef, Dataset, TaskMeta
+from pybench.trial import Split
+from tests.plugins import toy
+
+
+@dataclass(frozen=True)
+class ToyClips(toy.ToyTask):
+    """Clips (4, 6, 6, 3) whose pattern tells the class."""
+
+    meta: ClassVar[TaskMeta] = toy.classes_meta("toy clips")
+
+    def load(self, ref: DataRef, split: Split, model: str, cache: Path) -> Dataset:
+        return toy.classes(toy.as_pixels(toy.patterns("clips", (4, 6, 6, 3))))

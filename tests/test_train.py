@@ -1,0 +1,118 @@
+"""The one loop carries every kind of task, and gives the same bits twice."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pybench.suite import refusal
+from pybench.tasks import tasks
+from pybench.train import DataChangedError, TrainingDivergedError, run_trial
+from pybench.trial import Budget, Trial
+
+KINDS = {
+    "toy_clips": ["ce", "focal(gamma=2)", "ce + 0.1*feature_similarity"],
+    "toy_images": ["ce", "class_balanced(beta=0.99)"],
+    "toy_features": ["weighted_ce", "feature_similarity + ce"],
+    "toy_bags": ["mil", "ce", "mil + 0.5*ce"],
+    "toy_boxes": ["ce + smooth_l1", "asl_sigmoid + smooth_l1"],
+}
+
+
+def toy(task: str, loss: str, **changes: object) -> Trial:
+    built = tasks.build(task)
+    trial = Trial(
+        task=task,
+        data=built.locate(None, Path()).id,
+        model=built.meta.models[0],
+        loss=loss,
+        budget=built.meta.budget,
+    )
+    return dataclasses.replace(trial, **changes)
+
+
+@pytest.mark.parametrize(("task", "loss"), [(t, loss) for t in KINDS for loss in KINDS[t]])
+def test_a_loss_of_each_kind_trains_on_each_task_where_it_may(task: str, loss: str) -> None:
+    result = run_trial(toy(task, loss))
+    headline = tasks.build(task).meta.headline
+    values = [m["value"] for m in result.metrics if m["metric"] == headline and not m["class"]]
+    assert values
+    assert all(0 <= value <= 1 for value in values)
+    assert result.curves.height == 3
+    assert result.facts["gradient_norm_0"] > 0
+    assert any(name.startswith("model.") for name in result.weights)
+
+
+@pytest.mark.parametrize("task", ["toy_clips", "toy_bags", "toy_boxes"])
+def test_training_learns(task: str) -> None:
+    loss = KINDS[task][0]
+    long = Budget(epochs=30, batch=8, lr=1e-2)
+    first, last = run_trial(toy(task, loss, budget=long)).curves["train_loss"].to_list()[::29]
+    assert last < 0.7 * first
+
+
+@pytest.mark.parametrize("task", sorted(KINDS))
+def test_the_same_trial_gives_the_same_bits(task: str) -> None:
+    one, two = (run_trial(toy(task, KINDS[task][0], seed=3)) for _ in range(2))
+    assert one.predictions.equals(two.predictions)
+    assert one.curves.equals(two.curves)
+    assert all(torch.equal(one.weights[k], two.weights[k]) for k in one.weights)
+
+
+def test_another_seed_gives_other_bits() -> None:
+    one, two = (run_trial(toy("toy_clips", "ce", seed=seed)) for seed in (0, 1))
+    assert not one.predictions.equals(two.predictions)
+
+
+def test_losses_are_compared_on_the_same_initial_weights_and_order() -> None:
+    still = Budget(steps=1, batch=8, lr=1e-30)
+    one, two = (run_trial(toy("toy_clips", loss, budget=still)) for loss in ("ce", "focal"))
+    assert all(torch.equal(one.weights[k], two.weights[k]) for k in one.weights)
+
+
+def test_a_budget_of_steps_is_kept_exactly() -> None:
+    result = run_trial(toy("toy_clips", "ce", budget=Budget(epochs=None, steps=7, batch=8)))
+    assert result.facts["steps_taken"] == 7
+
+
+def test_a_mixed_bag_loss_reads_the_abnormal_classes_counts() -> None:
+    result = run_trial(toy("toy_bags", "ce + mil"))
+    assert "scores" in result.predictions.columns
+
+
+def test_a_loss_that_turns_nan_says_where(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDivergedError, match="loss must stay finite, got nan in epoch 0"):
+        run_trial(toy("toy_clips", "nan_after(steps=2)"))
+
+
+def test_changed_data_is_refused() -> None:
+    with pytest.raises(DataChangedError, match="must be other, got ToyClips-1"):
+        run_trial(toy("toy_clips", "ce", data="other"))
+
+
+def test_a_step_changes_stored_logits_without_training() -> None:
+    counts = np.array(run_trial(toy("toy_clips", "ce")).facts["train_counts"])
+    prior = counts / counts.sum()
+    assert math.isclose(prior.sum(), 1)
+
+
+@pytest.mark.parametrize(
+    ("task", "loss", "why"),
+    [
+        ("toy_clips", "mil", "n/a: a bag loss"),
+        ("toy_images", "smooth_l1", "n/a: a box loss"),
+        ("toy_bags", "smooth_l1", "n/a: a box loss"),
+        ("toy_boxes", "mil", "n/a: a bag loss"),
+        ("toy_bags", "mil", None),
+        ("toy_boxes", "ce", None),
+        ("toy_bags", "ce", None),
+    ],
+)
+def test_an_impossible_pair_is_refused_with_a_sentence(
+    task: str, loss: str, why: str | None
+) -> None:
+    reason = refusal(tasks.build(task).meta, toy(task, loss))
+    assert reason is None if why is None else reason is not None and reason.startswith(why)
