@@ -1,0 +1,253 @@
+//! Bindings of `pybench-video`: arguments in, arrays out.
+
+// Arguments arrive owned and by keyword: that is pyo3's calling convention.
+#![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
+
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray4, PyReadwriteArrayDyn, PyUntypedArrayMethods};
+use pybench_video::{
+    Clip, Codec, Error, ErrorKind, OnDamage, Options, Pick, Sampled, WriteOptions,
+};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+pyo3::import_exception!(pybench.video, VideoError);
+pyo3::import_exception!(pybench.video, VideoNotFoundError);
+
+/// How often a signal (Ctrl-C) is looked for.
+const SIGNAL_POLL: Duration = Duration::from_millis(50);
+
+/// Indices, seconds and what is wrong: missing, concealed.
+type Described<'py> = (
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<f64>>,
+    (Vec<usize>, Vec<usize>),
+);
+
+/// Runs the work on another thread without the GIL; a signal raises its abort flag.
+fn interruptible<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&AtomicBool) -> pybench_video::Result<T> + Send,
+) -> PyResult<T> {
+    let abort = AtomicBool::new(false);
+    let watch = || {
+        std::thread::scope(|scope| {
+            // The sender goes away with the worker, whether it ends well or not.
+            let (alive, ended) = channel::<()>();
+            let abort = &abort;
+            let worker = scope.spawn(move || {
+                let _alive = alive;
+                work(abort)
+            });
+            let mut signal = Ok(());
+            while ended.recv_timeout(SIGNAL_POLL) == Err(RecvTimeoutError::Timeout) {
+                if signal.is_ok() {
+                    Python::attach(|py| signal = py.check_signals());
+                    abort.store(signal.is_err(), Ordering::Relaxed);
+                }
+            }
+            let result = worker.join();
+            signal?;
+            match result {
+                Ok(result) => result.map_err(|error| to_exception(&error)),
+                Err(_) => Err(PyRuntimeError::new_err(
+                    "the video reader failed; report this",
+                )),
+            }
+        })
+    };
+    py.detach(watch)
+}
+
+fn to_exception(error: &Error) -> PyErr {
+    let message = error.to_string();
+    match error.kind {
+        ErrorKind::NotFound => VideoNotFoundError::new_err(message),
+        ErrorKind::Io
+        | ErrorKind::NotVideo
+        | ErrorKind::Damaged
+        | ErrorKind::Unsupported
+        | ErrorKind::Aborted => VideoError::new_err(message),
+        ErrorKind::Index => PyIndexError::new_err(message),
+        ErrorKind::Argument => PyValueError::new_err(message),
+        ErrorKind::Memory => PyMemoryError::new_err(message),
+    }
+}
+
+fn pick(frames: Option<usize>, indices: Option<&[usize]>) -> PyResult<Pick<'_>> {
+    match (frames, indices) {
+        (Some(count), None) => Ok(Pick::Uniform(count)),
+        (None, Some(indices)) => Ok(Pick::Indices(indices)),
+        _ => Err(PyValueError::new_err(
+            "frames or indices must be given, got both or none; leave one out",
+        )),
+    }
+}
+
+fn on_damage(name: &str) -> PyResult<OnDamage> {
+    match name {
+        "raise" => Ok(OnDamage::Raise),
+        "nearest" => Ok(OnDamage::Nearest),
+        "black" => Ok(OnDamage::Black),
+        other => Err(PyValueError::new_err(format!(
+            "on_error must be \"raise\", \"nearest\" or \"black\", got {other:?}; choose one"
+        ))),
+    }
+}
+
+fn describe(py: Python<'_>, sampled: Sampled) -> Described<'_> {
+    let indices: Vec<i64> = sampled.indices.iter().map(|&index| index as i64).collect();
+    let report = (sampled.report.missing, sampled.report.concealed);
+    (
+        indices.into_pyarray(py),
+        sampled.pts_s.into_pyarray(py),
+        report,
+    )
+}
+
+/// What a clip is, its warnings apart; becomes a dict.
+#[derive(IntoPyObject)]
+struct Probe {
+    frames: usize,
+    width: usize,
+    height: usize,
+    rotation: u16,
+    fps: f64,
+    duration_s: f64,
+    codec: String,
+    container: String,
+    gops: usize,
+}
+
+/// An indexed clip: no open file, no decoder.
+#[pyclass(module = "pybench._core")]
+pub(crate) struct VideoClip(Clip);
+
+#[pymethods]
+impl VideoClip {
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        interruptible(py, |abort| Clip::open(&path, abort)).map(Self)
+    }
+
+    fn probe(&self) -> Probe {
+        let probe = self.0.probe();
+        Probe {
+            frames: probe.frames,
+            width: probe.width,
+            height: probe.height,
+            rotation: probe.rotation,
+            fps: probe.fps,
+            duration_s: probe.duration_s,
+            codec: probe.codec,
+            container: probe.container,
+            gops: probe.gops,
+        }
+    }
+
+    #[getter]
+    fn size(&self) -> (usize, usize) {
+        self.0.size()
+    }
+
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        self.0.warnings().to_vec()
+    }
+
+    #[pyo3(signature = (out, *, frames, indices, threads, on_error))]
+    fn sample<'py>(
+        &mut self,
+        py: Python<'py>,
+        mut out: PyReadwriteArrayDyn<'py, u8>,
+        frames: Option<usize>,
+        indices: Option<Vec<usize>>,
+        threads: usize,
+        on_error: &str,
+    ) -> PyResult<Described<'py>> {
+        let &[_, height, width, 3] = out.shape() else {
+            return Err(PyValueError::new_err(
+                "out must be (T, H, W, 3); allocate it so",
+            ));
+        };
+        let pick = pick(frames, indices.as_deref())?;
+        let options = Options {
+            size: Some((height, width)),
+            threads,
+            on_damage: on_damage(on_error)?,
+        };
+        let (clip, room) = (&mut self.0, out.as_slice_mut()?);
+        let sampled = interruptible(py, |abort| clip.sample(&pick, &options, abort, room))?;
+        Ok(describe(py, sampled))
+    }
+}
+
+/// Many clips into one array.
+#[pyfunction]
+#[pyo3(signature = (paths, out, *, frames, indices, threads, on_error))]
+pub(crate) fn video_sample_clips<'py>(
+    py: Python<'py>,
+    paths: Vec<PathBuf>,
+    mut out: PyReadwriteArrayDyn<'py, u8>,
+    frames: Option<usize>,
+    indices: Option<Vec<usize>>,
+    threads: usize,
+    on_error: &str,
+) -> PyResult<Vec<Described<'py>>> {
+    let &[_, _, height, width, 3] = out.shape() else {
+        return Err(PyValueError::new_err(
+            "out must be (N, T, H, W, 3); allocate it so",
+        ));
+    };
+    let pick = pick(frames, indices.as_deref())?;
+    let options = Options {
+        size: Some((height, width)),
+        threads,
+        on_damage: on_damage(on_error)?,
+    };
+    let room = out.as_slice_mut()?;
+    let sampled = interruptible(py, |abort| {
+        pybench_video::sample_clips(&paths, &pick, &options, abort, room)
+    })?;
+    Ok(sampled.into_iter().map(|clip| describe(py, clip)).collect())
+}
+
+/// A clip from an array.
+#[pyfunction]
+#[pyo3(signature = (path, frames, *, fps, codec, gop, b_frames, quality))]
+pub(crate) fn video_write(
+    py: Python<'_>,
+    path: PathBuf,
+    frames: PyReadonlyArray4<'_, u8>,
+    fps: f64,
+    codec: &str,
+    gop: u32,
+    b_frames: u32,
+    quality: u32,
+) -> PyResult<()> {
+    let codec = match codec {
+        "mpeg4" => Codec::Mpeg4,
+        "h264" => Codec::H264,
+        "mjpeg" => Codec::Mjpeg,
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "codec must be \"mpeg4\", \"h264\" or \"mjpeg\", got {other:?}; choose one"
+            )));
+        }
+    };
+    let options = WriteOptions {
+        codec,
+        fps,
+        gop,
+        b_frames,
+        quality,
+    };
+    let (height, width) = (frames.shape()[1], frames.shape()[2]);
+    let pictures = frames.as_slice()?;
+    interruptible(py, |abort| {
+        pybench_video::write(&path, pictures, (height, width), &options, abort)
+    })
+}

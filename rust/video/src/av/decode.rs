@@ -1,0 +1,127 @@
+//! Turning packets into pictures.
+use super::{Code, Demuxer, Packet, sys};
+use std::ptr::{self, NonNull};
+
+/// One decoded picture; its planes belong to FFmpeg.
+pub(crate) struct Frame(NonNull<sys::AVFrame>);
+
+/// What the decoder had to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    Picture,
+    /// It wants another packet.
+    Hungry,
+    /// Everything that was sent has come out.
+    Drained,
+}
+
+/// A decoder with one thread, so that its output never depends on timing.
+pub(crate) struct Decoder(NonNull<sys::AVCodecContext>);
+
+impl Frame {
+    pub(crate) fn new() -> Result<Self, Code> {
+        // SAFETY: allocates and fills in defaults; null means no memory.
+        NonNull::new(unsafe { sys::av_frame_alloc() })
+            .map(Self)
+            .ok_or(Code::NO_MEMORY)
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut sys::AVFrame {
+        self.0.as_ptr()
+    }
+
+    pub(super) fn get(&self) -> &sys::AVFrame {
+        // SAFETY: the pointer is owned by self and valid until drop.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Presentation time in ticks.
+    pub(crate) fn pts(&self) -> Option<i64> {
+        (self.get().pts != i64::MIN).then(|| self.get().pts)
+    }
+
+    /// Parts of the picture were guessed, or its references were not there.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.get().decode_error_flags != 0 || self.get().flags & sys::AV_FRAME_FLAG_CORRUPT != 0
+    }
+
+    /// The picture depends on no other.
+    pub(crate) fn is_intra(&self) -> bool {
+        self.get().pict_type == sys::AVPictureType::I
+    }
+
+    /// Takes over the content of the other frame, which is left empty.
+    pub(crate) fn take(&mut self, other: &mut Self) {
+        // SAFETY: both are valid and distinct, as both are exclusively borrowed.
+        unsafe {
+            sys::av_frame_unref(self.as_ptr());
+            sys::av_frame_move_ref(self.as_ptr(), other.as_ptr());
+        }
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        let mut frame = self.as_ptr();
+        // SAFETY: owned by self and not used afterwards.
+        unsafe { sys::av_frame_free(&raw mut frame) };
+    }
+}
+
+impl Decoder {
+    /// Opens the decoder of the file's video stream.
+    pub(crate) fn open(demuxer: &Demuxer<'_>) -> Result<Self, Code> {
+        let parameters = demuxer.parameters();
+        // SAFETY: the parameters live as long as the demuxer; returns null for an unknown codec.
+        let codec = unsafe { sys::avcodec_find_decoder((*parameters).codec_id) };
+        if codec.is_null() {
+            return Err(Code::NO_DECODER);
+        }
+        // SAFETY: the codec is a static object; null means no memory.
+        let context = unsafe { sys::avcodec_alloc_context3(codec) };
+        let decoder = Self(NonNull::new(context).ok_or(Code::NO_MEMORY)?);
+        // SAFETY: the context is new, and its fields may be set until it is opened.
+        unsafe {
+            Code::check(sys::avcodec_parameters_to_context(context, parameters))?;
+            (*context).pkt_timebase = demuxer.time_base();
+            (*context).thread_count = 1;
+            Code::check(sys::avcodec_open2(context, codec, ptr::null_mut()))?;
+        }
+        Ok(decoder)
+    }
+
+    /// Gives one packet to the decoder, or tells it that there are no more.
+    ///
+    /// All pictures must have been received before, so it is never full.
+    pub(crate) fn send(&mut self, packet: Option<&Packet>) -> Result<(), Code> {
+        let packet = packet.map_or(ptr::null_mut(), Packet::as_ptr);
+        // SAFETY: the context is open; a null packet starts draining.
+        Code::check(unsafe { sys::avcodec_send_packet(self.0.as_ptr(), packet) }).map(|_| ())
+    }
+
+    /// Takes the next picture in presentation order.
+    pub(crate) fn receive(&mut self, frame: &mut Frame) -> Result<Received, Code> {
+        // SAFETY: the context is open; the frame is valid and overwritten.
+        let code = unsafe { sys::avcodec_receive_frame(self.0.as_ptr(), frame.as_ptr()) };
+        match Code::check(code) {
+            Ok(_) => Ok(Received::Picture),
+            Err(Code::AGAIN) => Ok(Received::Hungry),
+            Err(Code::EOF) => Ok(Received::Drained),
+            Err(code) => Err(code),
+        }
+    }
+
+    /// Forgets everything, ready to start at a keyframe.
+    pub(crate) fn flush(&mut self) {
+        // SAFETY: the context is open and exclusively borrowed.
+        unsafe { sys::avcodec_flush_buffers(self.0.as_ptr()) };
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        let mut context = self.0.as_ptr();
+        // SAFETY: owned by self and not used afterwards.
+        unsafe { sys::avcodec_free_context(&raw mut context) };
+    }
+}

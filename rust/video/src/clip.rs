@@ -1,0 +1,449 @@
+//! A clip: opened, indexed, sampled.
+use crate::av::{Code, Demuxer, Stream};
+use crate::decode::Session;
+use crate::error::{Error, ErrorKind, Result};
+use crate::extent;
+use crate::index::{Index, Order};
+use crate::picture::Orientation;
+use crate::plan::{self, Pick};
+use crate::sample::{Findings, OnDamage, Options, Passes, Report, Sampled, Stop};
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// What a clip is, without its pictures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// Frames shown, after the edit list; of a file cut short: as many as its header promises.
+    pub frames: usize,
+    /// Columns after the rotation.
+    pub width: usize,
+    /// Rows after the rotation.
+    pub height: usize,
+    /// Clockwise degrees by which the stored pictures are turned: 0, 90, 180 or 270.
+    pub rotation: u16,
+    /// Average frames per second.
+    pub fps: f64,
+    /// From the start of the first frame to the end of the last.
+    pub duration_s: f64,
+    /// FFmpeg's name of the codec, such as `h264`.
+    pub codec: String,
+    /// `mp4`, `mov`, `matroska`, `webm`, `avi`, `mpegts` or another of FFmpeg's names.
+    pub container: String,
+    /// Groups of pictures: keyframes.
+    pub gops: usize,
+    /// What is odd about the file, in sentences.
+    pub warnings: Vec<String>,
+}
+
+/// An indexed clip. It holds no open file and no decoder, so it may cross threads and forks.
+#[derive(Debug)]
+pub struct Clip {
+    path: PathBuf,
+    stream: Stream,
+    index: Index,
+    /// Frames of the clip, including those a cut took away.
+    frames: usize,
+    /// The header says how many frames there are, or nothing is missing.
+    frames_known: bool,
+    warnings: Vec<String>,
+}
+
+impl Clip {
+    /// Opens a file and reads its index. Pictures are only decoded when the timestamps lie.
+    ///
+    /// # Errors
+    /// The file is not there, cannot be read, or holds no video.
+    pub fn open(path: &Path, abort: &AtomicBool) -> Result<Self> {
+        let shortfall = readable(path)?;
+        let fail = |code| failure(path, code);
+        let (stream, index) = {
+            let mut demuxer = Demuxer::open(path, abort).map_err(fail)?;
+            let stream = demuxer.describe();
+            let index = Index::read(&mut demuxer, &stream).map_err(fail)?;
+            (stream, index)
+        };
+        if index.len() == 0 || stream.width == 0 || stream.height == 0 {
+            let what = shortfall.map_or("holds no picture".into(), |cut| {
+                format!("holds no picture: {cut}")
+            });
+            return Err(Error::new(
+                ErrorKind::NotVideo,
+                path,
+                what,
+                "check the file or copy it again",
+            ));
+        }
+        let mut clip = Self {
+            path: path.to_owned(),
+            stream,
+            index,
+            frames: 0,
+            frames_known: true,
+            warnings: Vec::new(),
+        };
+        clip.settle(shortfall, abort).map_err(fail)?;
+        if clip.frames == 0 {
+            return Err(clip.pictureless());
+        }
+        Ok(clip)
+    }
+
+    /// Decides how many frames there are and what numbers them.
+    fn settle(
+        &mut self,
+        shortfall: Option<String>,
+        abort: &AtomicBool,
+    ) -> std::result::Result<(), Code> {
+        if self.index.order == Order::Presentation
+            && let Some(head) = self.index.doubtful_head()
+        {
+            let mut came_out = HashSet::new();
+            let mut session = Session::open(&self.path, abort)?;
+            session.run(&self.index, head.start..=head.end - 1, &mut |frame| {
+                came_out.extend(frame.pts());
+                Ok(ControlFlow::Continue(()))
+            })?;
+            let before = self.index.len();
+            self.index.hide(head, &came_out);
+            let gone = before - self.index.len();
+            if gone > 0 {
+                self.warnings.push(format!(
+                    "{gone} frames at the start need pictures that are not in the file"
+                ));
+            }
+        }
+        self.frames = match self.index.order {
+            Order::Presentation => self.index.len(),
+            Order::Decoder => {
+                self.warnings.push(
+                    "timestamps do not order the pictures: decoded in full to number them".into(),
+                );
+                self.count(abort)?
+            }
+        };
+        if self.index.broken || shortfall.is_some() {
+            // ISO and AVI headers say how many pictures there were.
+            let lost = self
+                .stream
+                .header_frames
+                .saturating_sub(self.index.entries.len());
+            self.frames += lost;
+            self.frames_known = lost > 0;
+            let cut = shortfall.unwrap_or_else(|| "the container breaks off with an error".into());
+            self.warnings.push(match lost {
+                0 => cut,
+                _ => format!("{cut}; {lost} frames are lost"),
+            });
+        }
+        Ok(())
+    }
+
+    /// What the clip is.
+    pub fn probe(&self) -> Probe {
+        let orientation = Orientation::of(self.stream.matrix);
+        let (height, width) = self.size();
+        Probe {
+            frames: self.frames,
+            width,
+            height,
+            rotation: orientation.degrees(),
+            fps: self.fps(),
+            duration_s: self.duration_s(),
+            codec: self.stream.codec.clone(),
+            container: self.container(),
+            gops: self.index.keyframes(),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    /// What is odd about the file, in sentences; a sampling pass may add to it.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Rows and columns after the rotation.
+    pub fn size(&self) -> (usize, usize) {
+        let (height, width) = (self.stream.height, self.stream.width);
+        if Orientation::of(self.stream.matrix).swap {
+            (width, height)
+        } else {
+            (height, width)
+        }
+    }
+
+    fn container(&self) -> String {
+        let first = self.stream.format.split(',').next().unwrap_or_default();
+        let webm = self
+            .path
+            .extension()
+            .is_some_and(|ext| ext.eq_ignore_ascii_case("webm"));
+        match first {
+            "mov" if self.stream.brand != "qt" => "mp4".into(),
+            "matroska" if webm => "webm".into(),
+            name => name.into(),
+        }
+    }
+
+    fn fps(&self) -> f64 {
+        // Formats without any timing play at FFmpeg's default.
+        if self.stream.fps > 0.0 {
+            self.stream.fps
+        } else {
+            25.0
+        }
+    }
+
+    fn duration_s(&self) -> f64 {
+        let readable = self.index.len();
+        if self.index.order == Order::Decoder || self.frames > readable {
+            return self.frames as f64 / self.fps();
+        }
+        let last = self.index.entries[self.index.position(readable - 1)];
+        let shown = last.duration as f64 * self.stream.tick_s;
+        self.time_s(readable - 1) + if shown > 0.0 { shown } else { 1.0 / self.fps() }
+    }
+
+    /// Seconds from the first frame to the one with this rank.
+    fn time_s(&self, rank: usize) -> f64 {
+        if self.index.order == Order::Decoder || rank >= self.index.len() {
+            return rank as f64 / self.fps();
+        }
+        let pts = |rank| self.index.entries[self.index.position(rank)].pts;
+        (pts(rank) - pts(0)) as f64 * self.stream.tick_s
+    }
+
+    /// Decodes the wanted frames into `out`: `pick.len() * height * width * 3` bytes, RGB.
+    ///
+    /// # Errors
+    /// An index outside the clip; damage, when the options say so; a clip without any picture.
+    pub fn sample(
+        &mut self,
+        pick: &Pick<'_>,
+        options: &Options,
+        abort: &AtomicBool,
+        out: &mut [u8],
+    ) -> Result<Sampled> {
+        let (height, width) = options.size.unwrap_or(self.size());
+        let bytes = height * width * 3;
+        if bytes == 0 || pick.is_empty() || out.len() != bytes * pick.len() {
+            return Err(Error::argument(
+                format!(
+                    "out must hold {} pictures of {height} x {width}, got {} bytes",
+                    pick.len(),
+                    out.len()
+                ),
+                "ask for at least one frame of at least one pixel",
+            ));
+        }
+        if let Pick::Uniform(_) = pick
+            && !self.frames_known
+            && options.on_damage == OnDamage::Raise
+        {
+            return Err(self.damage("how many frames it had is unknown"));
+        }
+        loop {
+            let indices = self.resolve(pick)?;
+            let passes = Passes {
+                path: &self.path,
+                index: &self.index,
+                orientation: Orientation::of(self.stream.matrix),
+                size: (height, width),
+                options,
+                abort,
+            };
+            match passes.run(&indices, out) {
+                Ok(findings) => return self.conclude(indices, findings, options.on_damage),
+                Err(Stop::Renumber(frames)) => {
+                    self.index.order = Order::Decoder;
+                    self.frames = frames;
+                    self.warnings
+                        .push("the pictures do not carry the timestamps of their packets".into());
+                }
+                Err(Stop::NoPicture) => return Err(self.pictureless()),
+                Err(Stop::Code(code)) => return Err(failure(&self.path, code)),
+            }
+        }
+    }
+
+    fn resolve(&self, pick: &Pick<'_>) -> Result<Vec<usize>> {
+        let indices = match pick {
+            Pick::Uniform(count) => plan::uniform(self.frames, *count),
+            Pick::Indices(indices) => indices.to_vec(),
+        };
+        match indices.iter().find(|&&index| index >= self.frames) {
+            None => Ok(indices),
+            Some(bad) => Err(Error::new(
+                ErrorKind::Index,
+                &self.path,
+                format!(
+                    "indices must be below the number of frames, {}, got {bad}",
+                    self.frames
+                ),
+                "probe the clip first",
+            )),
+        }
+    }
+
+    fn conclude(
+        &self,
+        indices: Vec<usize>,
+        found: Findings,
+        on_damage: OnDamage,
+    ) -> Result<Sampled> {
+        let report = Report {
+            missing: found.missing.into_iter().collect(),
+            concealed: found.concealed.into_iter().collect(),
+        };
+        if on_damage == OnDamage::Raise {
+            if !report.missing.is_empty() {
+                return Err(
+                    self.damage(&format!("frames cannot be read: {}", list(&report.missing)))
+                );
+            }
+            if !report.concealed.is_empty() {
+                let what = format!(
+                    "frames are damaged, parts were guessed: {}",
+                    list(&report.concealed)
+                );
+                return Err(self.damage(&what));
+            }
+        }
+        let pts_s = indices.iter().map(|&rank| self.time_s(rank)).collect();
+        Ok(Sampled {
+            indices,
+            pts_s,
+            report,
+        })
+    }
+
+    fn damage(&self, what: &str) -> Error {
+        let why = match self.warnings.join("; ") {
+            none if none.is_empty() => none,
+            some => format!(" ({some})"),
+        };
+        Error::new(
+            ErrorKind::Damaged,
+            &self.path,
+            format!("{what}{why}"),
+            "copy the file again, or pass on_error=\"nearest\" or \"black\" to take what can be read",
+        )
+    }
+
+    fn pictureless(&self) -> Error {
+        let what = format!(
+            "no picture can be decoded from its {} packets",
+            self.index.entries.len()
+        );
+        Error::new(
+            ErrorKind::NotVideo,
+            &self.path,
+            what,
+            "copy the file again or leave it out",
+        )
+    }
+
+    /// How many pictures a full decode gives.
+    fn count(&self, abort: &AtomicBool) -> std::result::Result<usize, Code> {
+        let mut count = 0;
+        let mut session = Session::open(&self.path, abort)?;
+        session.run(&self.index, 0..=self.index.entries.len() - 1, &mut |_| {
+            count += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(count)
+    }
+}
+
+/// Checks that the path is a file that can be read; says how it is cut short, if it is.
+fn readable(path: &Path) -> Result<Option<String>> {
+    let refused = |error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Io,
+        };
+        Error::new(
+            kind,
+            path,
+            format!("cannot be read ({error})"),
+            "check the path",
+        )
+    };
+    let metadata = std::fs::metadata(path).map_err(refused)?;
+    let problem = match (metadata.is_file(), metadata.len()) {
+        (false, _) => "is not a regular file",
+        (true, 0) => "is empty",
+        (true, _) => return extent::shortfall(path).map_err(refused),
+    };
+    Err(Error::new(
+        ErrorKind::NotVideo,
+        path,
+        problem,
+        "pass the path of a video file",
+    ))
+}
+
+/// A sentence for one of FFmpeg's codes.
+fn failure(path: &Path, code: Code) -> Error {
+    let (kind, what, remedy) = match code {
+        Code::INTERRUPTED => (ErrorKind::Aborted, "interrupted".into(), "call again"),
+        Code::NO_MEMORY => (
+            ErrorKind::Memory,
+            "out of memory".into(),
+            "ask for fewer frames",
+        ),
+        Code::NO_STREAM => (
+            ErrorKind::NotVideo,
+            "holds no video stream".into(),
+            "pass a file with pictures that move",
+        ),
+        Code::NO_DECODER => (
+            ErrorKind::Unsupported,
+            "this FFmpeg has no decoder for its codec".into(),
+            "convert it, or install an FFmpeg with that decoder",
+        ),
+        code => (
+            ErrorKind::NotVideo,
+            format!("is not a readable video ({})", code.words()),
+            "check the file or copy it again",
+        ),
+    };
+    Error::new(kind, path, what, remedy)
+}
+
+/// Ascending numbers with runs joined: `3, 7-9 (4 in all)`.
+fn list(numbers: &[usize]) -> String {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some((_, end)) if *end + 1 == number => *end = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let shown = runs.iter().take(8).map(|&(first, last)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
+    });
+    let dots = if runs.len() > 8 { ", .." } else { "" };
+    format!(
+        "{}{dots} ({} in all)",
+        shown.collect::<Vec<_>>().join(", "),
+        numbers.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::list;
+
+    #[test]
+    fn long_lists_are_shortened() {
+        assert_eq!(list(&[3, 7, 8, 9]), "3, 7-9 (4 in all)");
+        let odd: Vec<usize> = (0..40).step_by(2).collect();
+        assert_eq!(list(&odd), "0, 2, 4, 6, 8, 10, 12, 14, .. (20 in all)");
+    }
+}

@@ -1,0 +1,282 @@
+//! The packets of a clip: what each shows, and when.
+use crate::av::{Code, Demuxer, Packet, Stream};
+use std::collections::HashSet;
+
+/// One packet, in decode order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Presentation time in ticks; only meaningful in [`Order::Presentation`].
+    pub pts: i64,
+    pub dts: Option<i64>,
+    /// Ticks the picture is shown; 0 when unknown.
+    pub duration: i64,
+    /// Byte position in the file; negative when unknown.
+    pub offset: i64,
+    pub key: bool,
+    /// A picture of the edited clip comes out of this packet.
+    pub shown: bool,
+    /// The container lost a part of it.
+    pub corrupt: bool,
+}
+
+/// What numbers the frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Timestamps: a frame is found without decoding the ones before its keyframe.
+    Presentation,
+    /// The order in which a full decode gives the pictures, since the timestamps lie or lack.
+    Decoder,
+}
+
+/// All packets of a clip and the order of its frames.
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub entries: Vec<Entry>,
+    pub order: Order,
+    /// The container stopped with an error before its end.
+    pub broken: bool,
+    /// Decode positions of the shown packets in presentation order.
+    shown: Vec<usize>,
+}
+
+impl Index {
+    /// Reads every packet once.
+    pub(crate) fn read(demuxer: &mut Demuxer<'_>, stream: &Stream) -> Result<Self, Code> {
+        let mut packet = Packet::new()?;
+        let mut entries = Vec::new();
+        let mut timed = true;
+        let mut broken = false;
+        loop {
+            match demuxer.read(&mut packet) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(code @ (Code::INTERRUPTED | Code::NO_MEMORY)) => return Err(code),
+                Err(_) => {
+                    broken = true;
+                    break;
+                }
+            }
+            let shown = !packet.is_discarded() && !hidden(&stream.codec, packet.bytes());
+            timed &= packet.pts().is_some() || !shown;
+            entries.push(Entry {
+                pts: packet.pts().unwrap_or(i64::MIN),
+                dts: packet.dts(),
+                duration: packet.duration(),
+                offset: packet.position(),
+                key: packet.is_key(),
+                shown,
+                corrupt: packet.is_corrupt(),
+            });
+        }
+        let order = if timed && tells_the_truth(&entries, stream) {
+            Order::Presentation
+        } else {
+            Order::Decoder
+        };
+        Ok(Self::new(entries, order, broken))
+    }
+
+    fn new(entries: Vec<Entry>, order: Order, broken: bool) -> Self {
+        let mut index = Self {
+            entries,
+            order,
+            broken,
+            shown: Vec::new(),
+        };
+        index.sort();
+        index
+    }
+
+    fn sort(&mut self) {
+        self.shown = (0..self.entries.len())
+            .filter(|&i| self.entries[i].shown)
+            .collect();
+        self.shown.sort_by_key(|&i| self.entries[i].pts);
+    }
+
+    /// How many frames are shown.
+    pub(crate) fn len(&self) -> usize {
+        self.shown.len()
+    }
+
+    /// The packet of the frame with this rank.
+    pub(crate) fn position(&self, rank: usize) -> usize {
+        self.shown[rank]
+    }
+
+    /// The frame with this presentation time.
+    pub(crate) fn rank(&self, pts: i64) -> Option<usize> {
+        self.shown
+            .binary_search_by_key(&pts, |&i| self.entries[i].pts)
+            .ok()
+    }
+
+    /// How many keyframes there are.
+    pub(crate) fn keyframes(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.key).count()
+    }
+
+    /// The keyframe from which the packet can be decoded: the last one, or for a picture that is
+    /// shown before that (open GOP) the one before.
+    pub(crate) fn start_of(&self, position: usize) -> usize {
+        let key_at_or_before = |i: usize| self.entries[..=i].iter().rposition(|entry| entry.key);
+        let Some(key) = key_at_or_before(position) else {
+            return 0;
+        };
+        if self.entries[position].pts >= self.entries[key].pts || key == 0 {
+            return key;
+        }
+        key_at_or_before(key - 1).unwrap_or(0)
+    }
+
+    /// May damage of one packet be seen in the picture of another?
+    ///
+    /// Everything decoded later may depend on it, up to the next keyframe and the pictures that
+    /// follow that in the file but are shown before it.
+    pub(crate) fn spreads(&self, damaged: usize, position: usize) -> bool {
+        if position <= damaged {
+            return position == damaged;
+        }
+        let mut keys = (damaged + 1..=position).filter(|&i| self.entries[i].key);
+        match (keys.next(), keys.next()) {
+            (None, _) => true,
+            (Some(key), None) => self.entries[position].pts < self.entries[key].pts,
+            (Some(_), Some(_)) => false,
+        }
+    }
+
+    /// May the frame with this rank show damage of any of these packets?
+    pub(crate) fn reached(&self, damaged: &[usize], rank: usize) -> bool {
+        damaged
+            .iter()
+            .any(|&packet| self.spreads(packet, self.position(rank)))
+    }
+
+    /// Pictures at the very start that are shown before the first keyframe, or decoded before it,
+    /// may never come out: the packets to decode in order to know.
+    pub(crate) fn doubtful_head(&self) -> Option<std::ops::Range<usize>> {
+        let mut keys = (0..self.entries.len()).filter(|&i| self.entries[i].key);
+        let first = keys.next()?;
+        let end = keys.next().unwrap_or(self.entries.len());
+        let leading = |entry: &Entry| entry.shown && entry.pts < self.entries[first].pts;
+        (first > 0 || self.entries[..end].iter().any(leading)).then_some(0..end)
+    }
+
+    /// Takes packets out of the numbering that gave no picture.
+    pub(crate) fn hide(&mut self, packets: std::ops::Range<usize>, came_out: &HashSet<i64>) {
+        for entry in &mut self.entries[packets] {
+            entry.shown &= came_out.contains(&entry.pts);
+        }
+        self.sort();
+    }
+}
+
+/// Are the timestamps those of the pictures that the packets hold?
+fn tells_the_truth(entries: &[Entry], stream: &Stream) -> bool {
+    let iso = stream.format.contains("mp4");
+    let whole_frames = iso || stream.format.contains("matroska");
+    let times: HashSet<i64> = entries.iter().filter(|e| e.shown).map(|e| e.pts).collect();
+    let unique = times.len() == entries.iter().filter(|entry| entry.shown).count();
+    let ordered = entries.iter().filter_map(|entry| entry.dts).is_sorted();
+    // A container without reordering information gives both times alike.
+    let unordered = entries.iter().all(|entry| entry.dts == Some(entry.pts));
+    let guessed = stream.reorders && (unordered || stream.format == "avi");
+    // Elsewhere the two fields of a picture may come as two packets.
+    let fields = stream.interlaced && !whole_frames;
+    unique && ordered && !guessed && !fields && !stream.untimed && entries.iter().any(|e| e.key)
+}
+
+/// Packets of VP8 and VP9 may hold a picture that only later ones refer to.
+fn hidden(codec: &str, bytes: &[u8]) -> bool {
+    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
+        return false;
+    };
+    match codec {
+        "vp8" => first & 0x10 == 0,
+        "vp9" => {
+            // Bits from the top: marker 10, profile (2, and 1 reserved in profile 3),
+            // show_existing_frame, frame_type, show_frame.
+            let shift = u8::from(first & 0x30 == 0x30);
+            let superframe = last & 0xE0 == 0xC0;
+            let bit = |from_top: u8| first & (0x80 >> (from_top + shift)) != 0;
+            !superframe && !bit(4) && !bit(6)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Packets in decode order from (pts, key).
+    pub(crate) fn index_of(packets: &[(i64, bool)]) -> Index {
+        let entry = |(i, &(pts, key)): (usize, &(i64, bool))| Entry {
+            pts,
+            dts: Some(i as i64 - 2),
+            duration: 1,
+            offset: i as i64,
+            key,
+            shown: true,
+            corrupt: false,
+        };
+        Index::new(
+            packets.iter().enumerate().map(entry).collect(),
+            Order::Presentation,
+            false,
+        )
+    }
+
+    #[test]
+    fn damage_reaches_up_to_the_next_keyframe_and_its_leading_pictures() {
+        // I(0) P(2) B(1) | I(5) B(3) B(4) P(6) | I(7)
+        let index = index_of(&[
+            (0, true),
+            (2, false),
+            (1, false),
+            (5, true),
+            (3, false),
+            (4, false),
+            (6, false),
+            (7, true),
+        ]);
+        let reached: Vec<usize> = (0..8).filter(|&i| index.spreads(1, i)).collect();
+        assert_eq!(reached, [1, 2, 4, 5]);
+    }
+
+    #[test]
+    fn ranks_follow_the_presentation_times() {
+        let index = index_of(&[(0, true), (30, false), (10, false), (20, false)]);
+        assert_eq!(
+            (0..4).map(|rank| index.position(rank)).collect::<Vec<_>>(),
+            [0, 2, 3, 1]
+        );
+        assert_eq!(index.rank(20), Some(2));
+        assert_eq!(index.rank(21), None);
+    }
+
+    #[test]
+    fn only_a_head_with_leading_pictures_is_in_doubt() {
+        assert_eq!(
+            index_of(&[(0, true), (2, false), (1, false)]).doubtful_head(),
+            None
+        );
+        let open = index_of(&[(2, true), (0, false), (1, false), (3, true), (4, false)]);
+        assert_eq!(open.doubtful_head(), Some(0..3));
+        assert_eq!(
+            index_of(&[(0, false), (1, true)]).doubtful_head(),
+            Some(0..2)
+        );
+    }
+
+    #[test]
+    fn altref_packets_of_vpx_are_hidden() {
+        assert!(hidden("vp8", &[0x00, 0]));
+        assert!(!hidden("vp8", &[0x10, 0]));
+        assert!(hidden("vp9", &[0b1000_0100, 0]));
+        assert!(!hidden("vp9", &[0b1000_0110, 0]));
+        assert!(!hidden("vp9", &[0b1000_1000, 0]));
+        assert!(!hidden("vp9", &[0b1000_0100, 0xC1]));
+        assert!(!hidden("h264", &[0]));
+    }
+}

@@ -1,0 +1,412 @@
+//! Getting the wanted pictures out of an indexed clip.
+use crate::av::{Code, Frame};
+use crate::clip::Clip;
+use crate::decode::{Answer, Session};
+use crate::error::{Error, Result};
+use crate::index::{Index, Order};
+use crate::picture::{Orientation, Painter};
+use crate::plan::{self, Pick, Stretch};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What to do about pictures that are missing or damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDamage {
+    /// Fail.
+    Raise,
+    /// Take the nearest picture that can be read instead of a missing one, and report it.
+    Nearest,
+    /// Leave a missing one black, and report it.
+    Black,
+}
+
+/// How to sample.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Rows and columns of the output; `None` keeps those of the clip.
+    pub size: Option<(usize, usize)>,
+    /// Decoding threads, at least 1.
+    pub threads: usize,
+    /// What to do about damage.
+    pub on_damage: OnDamage,
+}
+
+/// What is wrong with the sampled pictures.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Frames that could not be read, ascending.
+    pub missing: Vec<usize>,
+    /// Frames of which the decoder had to guess a part, or that depend on such, ascending.
+    pub concealed: Vec<usize>,
+}
+
+/// Where the sampled pictures come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampled {
+    /// Frame of each picture.
+    pub indices: Vec<usize>,
+    /// Seconds from the first frame of the clip to each picture.
+    pub pts_s: Vec<f64>,
+    /// What is wrong.
+    pub report: Report,
+}
+
+/// Rank to the room for its picture.
+type Wanted<'o> = BTreeMap<usize, &'o mut [u8]>;
+
+/// What the passes over a clip found wrong with the wanted frames.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub missing: BTreeSet<usize>,
+    pub concealed: BTreeSet<usize>,
+}
+
+/// Why a pass stopped.
+pub(crate) enum Stop {
+    Code(Code),
+    /// The pictures do not carry the timestamps of the index: there are this many.
+    Renumber(usize),
+    NoPicture,
+}
+
+impl From<Code> for Stop {
+    fn from(code: Code) -> Self {
+        Self::Code(code)
+    }
+}
+
+/// The passes over one clip: jump to what is wanted; sweep over everything if that is not enough.
+#[derive(Clone, Copy)]
+pub(crate) struct Passes<'a> {
+    pub path: &'a Path,
+    pub index: &'a Index,
+    pub orientation: Orientation,
+    pub size: (usize, usize),
+    pub options: &'a Options,
+    pub abort: &'a AtomicBool,
+}
+
+impl<'a> Passes<'a> {
+    /// Fills `out` with the frames of these ranks.
+    pub(crate) fn run(
+        &self,
+        ranks: &[usize],
+        out: &mut [u8],
+    ) -> std::result::Result<Findings, Stop> {
+        let bytes = self.size.0 * self.size.1 * 3;
+        // A frame asked for twice is decoded into its first slot and copied from there.
+        let mut first: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut wanted = Wanted::new();
+        for (slot, (&rank, room)) in ranks.iter().zip(out.chunks_exact_mut(bytes)).enumerate() {
+            first.entry(rank).or_insert_with(|| {
+                wanted.insert(rank, room);
+                slot
+            });
+        }
+        let mut findings = Findings::default();
+        if self.index.order == Order::Presentation {
+            let behind_the_cut = wanted.split_off(&self.index.len());
+            wanted = self.jump(wanted, &mut findings)?;
+            wanted.extend(behind_the_cut);
+        }
+        if !wanted.is_empty() {
+            Sweep::new(self, wanted, &mut findings)?.run()?;
+        }
+        for (slot, rank) in ranks.iter().enumerate() {
+            let from = first[rank];
+            if from != slot {
+                out.copy_within(from * bytes..(from + 1) * bytes, slot * bytes);
+            }
+        }
+        Ok(findings)
+    }
+
+    fn painter(&self) -> Painter {
+        Painter::new(self.orientation, self.size)
+    }
+
+    /// Decodes only the stretches that hold wanted frames, several at a time. Returns the frames
+    /// that did not come out.
+    fn jump<'o>(
+        &self,
+        mut wanted: Wanted<'o>,
+        findings: &mut Findings,
+    ) -> std::result::Result<Wanted<'o>, Code> {
+        let stretches = plan::stretches(self.index, wanted.keys().copied());
+        let workers = self.options.threads.clamp(1, stretches.len().max(1));
+        let rooms_of = |stretch: &Stretch| -> Wanted<'o> {
+            stretch
+                .ranks
+                .iter()
+                .filter_map(|rank| wanted.remove_entry(rank))
+                .collect()
+        };
+        let rooms: Vec<Wanted<'o>> = stretches.iter().map(rooms_of).collect();
+        let queue = Mutex::new(stretches.into_iter().zip(rooms));
+        let left = Mutex::new(Wanted::new());
+        let concealed = Mutex::new(&mut findings.concealed);
+        let work = || {
+            let mut session = Session::open(self.path, self.abort)?;
+            let mut painter = self.painter();
+            loop {
+                // Released before decoding: a `while let` would hold the lock.
+                let next = locked(&queue).next();
+                let Some((stretch, mut rooms)) = next else {
+                    return Ok(());
+                };
+                let damaged = self.stretch(&mut session, &mut painter, &stretch, &mut rooms)?;
+                locked(&concealed).extend(damaged);
+                locked(&left).append(&mut rooms);
+            }
+        };
+        in_parallel(workers, work)?;
+        Ok(left.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Decodes one stretch; takes away the rooms it fills and returns the ranks with damage.
+    fn stretch(
+        &self,
+        session: &mut Session<'a>,
+        painter: &mut Painter,
+        stretch: &Stretch,
+        rooms: &mut Wanted<'_>,
+    ) -> std::result::Result<Vec<usize>, Code> {
+        let index = self.index;
+        let start = index.entries[*stretch.packets.start()].pts;
+        let (mut drawn, mut damaged) = (Vec::new(), Vec::new());
+        let refused = session.run(index, stretch.packets.clone(), &mut |frame| {
+            let Some(rank) = frame.pts().and_then(|pts| index.rank(pts)) else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            if frame.is_damaged() {
+                damaged.push(index.position(rank));
+            }
+            if let Some(room) = rooms.remove(&rank) {
+                painter.draw(frame, room)?;
+                drawn.push(rank);
+            }
+            // Not even after the last wanted frame: a picture it depends on may come out later,
+            // and tell of damage.
+            Ok(ControlFlow::Continue(()))
+        })?;
+        damaged.extend(refused);
+        // Leading pictures of an open GOP lack their references here; nothing depends on them.
+        damaged.retain(|&position| index.entries[position].pts >= start);
+        Ok(drawn
+            .into_iter()
+            .filter(|&rank| index.reached(&damaged, rank))
+            .collect())
+    }
+}
+
+/// A decode from the start to the end: always right, and needed when jumping is not possible or
+/// did not give all frames.
+struct Sweep<'p, 'o> {
+    passes: &'p Passes<'p>,
+    wanted: Wanted<'o>,
+    findings: &'p mut Findings,
+    painter: Painter,
+    /// The last picture that came out, and its rank.
+    last: Option<usize>,
+    last_frame: Frame,
+    drawn: Vec<usize>,
+    /// Places of damaged pictures.
+    damaged: Vec<usize>,
+    /// In decoder order, damage is taken to last until the next picture that needs no other.
+    spoiled: bool,
+    came_out: usize,
+    strangers: usize,
+}
+
+impl<'p, 'o> Sweep<'p, 'o> {
+    fn new(
+        passes: &'p Passes<'p>,
+        wanted: Wanted<'o>,
+        findings: &'p mut Findings,
+    ) -> std::result::Result<Self, Code> {
+        Ok(Self {
+            passes,
+            wanted,
+            findings,
+            painter: passes.painter(),
+            last: None,
+            last_frame: Frame::new()?,
+            drawn: Vec::new(),
+            damaged: Vec::new(),
+            spoiled: false,
+            came_out: 0,
+            strangers: 0,
+        })
+    }
+
+    fn by_time(&self) -> bool {
+        self.passes.index.order == Order::Presentation
+    }
+
+    fn run(mut self) -> std::result::Result<(), Stop> {
+        let index = self.passes.index;
+        let mut session = Session::open(self.passes.path, self.passes.abort)?;
+        let everything = 0..=index.entries.len() - 1;
+        let refused = session.run(index, everything, &mut |frame| self.picture(frame))?;
+        self.damaged.extend(refused);
+        if self.came_out == 0 {
+            return Err(Stop::NoPicture);
+        }
+        if self.by_time() {
+            let whole = self.damaged.is_empty() && !index.broken;
+            let as_indexed = self.strangers == 0 && self.came_out == index.len();
+            if whole && !as_indexed {
+                return Err(Stop::Renumber(self.came_out));
+            }
+            let reached = self
+                .drawn
+                .iter()
+                .filter(|&&rank| index.reached(&self.damaged, rank));
+            self.findings.concealed.extend(reached);
+        }
+        while let Some((rank, room)) = self.wanted.pop_first() {
+            self.findings.missing.insert(rank);
+            self.stand_in(None, rank, room)?;
+        }
+        Ok(())
+    }
+
+    fn picture(&mut self, frame: &mut Frame) -> Answer {
+        let index = self.passes.index;
+        let rank = if self.by_time() {
+            frame.pts().and_then(|pts| index.rank(pts))
+        } else {
+            Some(self.came_out)
+        };
+        self.came_out += 1;
+        let Some(rank) = rank.filter(|&rank| self.last.is_none_or(|last| rank > last)) else {
+            self.strangers += 1;
+            return Ok(ControlFlow::Continue(()));
+        };
+        if self.by_time() {
+            if frame.is_damaged() {
+                self.damaged.push(index.position(rank));
+            }
+        } else {
+            self.spoiled = frame.is_damaged() || (self.spoiled && !frame.is_intra());
+        }
+        // What lies between the last picture and this one did not come out.
+        while let Some(entry) = self
+            .wanted
+            .first_entry()
+            .filter(|entry| *entry.key() < rank)
+        {
+            let (missed, room) = entry.remove_entry();
+            self.findings.missing.insert(missed);
+            self.stand_in(Some((rank, frame)), missed, room)?;
+        }
+        if let Some(room) = self.wanted.remove(&rank) {
+            self.painter.draw(frame, room)?;
+            self.drawn.push(rank);
+            if self.spoiled {
+                self.findings.concealed.insert(rank);
+            }
+        }
+        self.last = Some(rank);
+        self.last_frame.take(frame);
+        // Counting on is only needed to check an index by time.
+        let done = self.wanted.is_empty() && !self.by_time();
+        Ok(if done {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Fills the room of a missing frame.
+    fn stand_in(
+        &mut self,
+        next: Option<(usize, &Frame)>,
+        missed: usize,
+        room: &mut [u8],
+    ) -> std::result::Result<(), Code> {
+        if self.passes.options.on_damage != OnDamage::Nearest {
+            room.fill(0);
+            return Ok(());
+        }
+        match (self.last, next) {
+            (Some(last), Some((rank, next))) if rank - missed < missed - last => {
+                self.painter.draw(next, room)
+            }
+            (None, Some((_, next))) => self.painter.draw(next, room),
+            _ => self.painter.draw(&self.last_frame, room),
+        }
+    }
+}
+
+/// Samples many clips, one thread each, `options.threads` at a time.
+///
+/// `out` holds `paths.len()` times the pictures of one clip. The size must be given.
+///
+/// # Errors
+/// The first error of any clip; the others stop soon after.
+pub fn sample_clips(
+    paths: &[PathBuf],
+    pick: &Pick<'_>,
+    options: &Options,
+    abort: &AtomicBool,
+    out: &mut [u8],
+) -> Result<Vec<Sampled>> {
+    let bytes = options.size.map_or(0, |(height, width)| height * width * 3) * pick.len();
+    if bytes == 0 || out.len() != bytes * paths.len() {
+        let what = format!(
+            "out must hold {} pictures of a given size for each of {} clips, got {} bytes",
+            pick.len(),
+            paths.len(),
+            out.len()
+        );
+        return Err(Error::argument(what, "pass a size, and at least one frame"));
+    }
+    let one = Options {
+        threads: 1,
+        ..*options
+    };
+    let queue = Mutex::new(paths.iter().zip(out.chunks_exact_mut(bytes)).enumerate());
+    let sampled = Mutex::new(vec![None; paths.len()]);
+    in_parallel(options.threads.clamp(1, paths.len().max(1)), || {
+        loop {
+            let next = locked(&queue).next();
+            let Some((i, (path, room))) = next else {
+                return Ok(());
+            };
+            let result = Clip::open(path, abort)?.sample(pick, &one, abort, room)?;
+            locked(&sampled)[i] = Some(result);
+        }
+    })?;
+    let sampled = sampled.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(sampled.into_iter().flatten().collect())
+}
+
+/// Runs the same work on several threads; the first error wins.
+fn in_parallel<E: Send>(
+    workers: usize,
+    work: impl Fn() -> std::result::Result<(), E> + Sync,
+) -> std::result::Result<(), E> {
+    if workers == 1 {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(&work)).collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .fold(Ok(()), std::result::Result::and)
+    })
+}
+
+/// A worker that panics ends the call anyway; what it left behind is not looked at.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
