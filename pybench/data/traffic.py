@@ -64,13 +64,13 @@ class Difficulty:
 
     impact_s: tuple[float, float] = (1.0, 4.0)
     closing: tuple[float, float] = (4.0, 9.0)
-    pair_closing: tuple[float, float] = (10.0, 17.0)
-    pair_distance: tuple[float, float] = (7.5, 12.0)
-    pair_side: tuple[float, float] = (2.6, 5.0)
+    pair_closing: tuple[float, float] = (11.0, 18.0)
+    pair_distance: tuple[float, float] = (6.0, 10.5)
+    pair_side: tuple[float, float] = (2.2, 4.6)
     near_miss: float = 0.2
     bump: float = 0.6
     bystanders: int = 3
-    mount: float = 3.5
+    mount: float = 3.0
     noise: tuple[float, float] = (2.0, 8.0)
     night: float | None = None
     label_noise: float = 0.0
@@ -384,7 +384,7 @@ def _ego_slot(
         late = np.clip(when - _TIME, 0.0, reaction)
         mine, theirs, gap, met = pace + brake * late, _constant(speed), 0.0, when
     elif plan in ("queue", "leave"):
-        gap, met = rng.uniform(0.5, 6.0), 0.0
+        gap, met = rng.uniform(1.0, 8.0), 0.0
         go = when if plan == "leave" else 9.0
         pull = rng.uniform(1.5, 3.0)
         theirs = _leaving(go, pull)
@@ -393,7 +393,7 @@ def _ego_slot(
         if plan == "leave" and math.cos(yaw) < -0.3:
             yaw += math.pi
     elif plan == "stop":
-        gap = rng.uniform(0.2, 4.0)
+        gap = rng.uniform(0.3, 6.0)
         met = rng.uniform(0.6, 3.9)
         mine = _stopping(rng.uniform(4.0, 10.0), met, rng.uniform(1.1, 2.4))
         theirs = _stopping(speed, met - rng.uniform(0.1, 0.6), rng.uniform(0.8, 1.6))
@@ -501,7 +501,7 @@ def _bystanders(rng: np.random.Generator, ego_z: Array, most: int) -> list[_Trac
         z = float(rng.uniform(0.0, ego_z[-1] + 45.0))
         odd = rng.random() < 0.3
         yaw = math.radians(rng.normal(0, 45 if odd else 5)) + (0.0 if side > 0 else math.pi)
-        if rng.random() < 0.75:
+        if rng.random() < 0.85:
             x, speed = side * rng.uniform(6.3, 9.0), 0.0
         else:
             x, speed = side * 3.4, rng.uniform(3.0, 12.0)
@@ -604,7 +604,7 @@ def _plans(rng: np.random.Generator, kind: str, knobs: Difficulty) -> tuple[EgoP
         ego = names[rng.choice(5, p=rest + miss * np.array([0, 0, 0, 1, 0]))]
     if kind != "other":
         others: tuple[PairPlan, ...] = ("wreck", "pass", "yield", "apart")
-        rest = np.array([0.5, 0.0, 0.2, 0.1]) / 0.8 * (1 - miss)
+        rest = np.array([0.58, 0.0, 0.12, 0.1]) / 0.8 * (1 - miss)
         pair = others[rng.choice(4, p=rest + miss * np.array([0, 1, 0, 0]))]
     return ego, pair
 
