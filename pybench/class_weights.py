@@ -70,7 +70,7 @@ def effective_weights(
 ) -> Tensor:
     """(C,) float64 class-balanced weights (1 - beta) / (1 - beta^n_c), normalised."""
     counts = present_counts(context, wanted_by)
-    values = core.class_balanced_weights(counts, beta, normalise)
+    values = core.class_balanced_weights(counts.astype(np.int64), beta, normalise)
     return torch.from_numpy(np.asarray(values, dtype=np.float64)).to(context.device)
 
 

@@ -171,6 +171,7 @@ def run(
     seeds: Seeds = None,
     data: Data = None,
     device: Device = None,
+    relabel: Annotated[Path | None, typer.Option(help="Corrected Dacon labels: 0007 0")] = None,
     engine: Annotated[str, typer.Option(help="inline or local")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Trials side by side.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run.")] = False,
@@ -184,6 +185,11 @@ def run(
 
     chosen = _selection(tasks, losses, samplers, seeds, device)
     paths = _data_paths(suite, data)
+    if relabel is not None:
+        if not relabel.is_file():
+            msg = f"--relabel must name a file, got {str(relabel)!r}"
+            raise UsageError(msg)
+        os.environ["PYBENCH_RELABEL"] = str(relabel.resolve())
     planned = runner.plan(suite, chosen, paths, store, make=not dry_run)
     opened = Store(store)
     if dry_run:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybench import video
+from pybench._core import kernel_sources
 
 BOUND_GIB = 20.0
 """Bound of the folder, unless ``PYBENCH_CACHE_GIB`` says otherwise."""
@@ -52,7 +53,7 @@ def decoded_clips(
         size: (height, width) in pixels.
         cache: folder of the decoded clips.
     """
-    plan = [data_id, [p.name for p in paths], frames, *size, video.READER_VERSION]
+    plan = [data_id, [p.name for p in paths], frames, *size, kernel_sources()["video"]]
     key = hashlib.blake2b(json.dumps(plan).encode(), digest_size=16).hexdigest()
     folder = cache / "clips" / key
     folder.parent.mkdir(parents=True, exist_ok=True)

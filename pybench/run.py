@@ -70,13 +70,13 @@ def plan(
     return Planned(suite_name, suite, expanded, jobs, data)
 
 
-def expected_seconds(store: Store, trials: list[Trial]) -> float:
-    """Median seconds of one trial: of this store's trials of the same tasks, else as stated."""
-    seconds = {
+def expected_seconds(store: Store, todo: list[Trial]) -> float:
+    """Mean seconds of the trials to do: as stored ones of the same task took, else as stated."""
+    typical = {
         task: store.median_seconds(task) or tasks.build(task).meta.trial_s
-        for task in {trial.task for trial in trials}
+        for task in {trial.task for trial in todo}
     }
-    return statistics.fmean(seconds[t.task] * (not t.steps) for t in trials) if trials else 0.0
+    return statistics.fmean(0.0 if t.steps else typical[t.task] for t in todo) if todo else 0.0
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ def status(planned: Planned, store: Store, workers: int) -> Outcome:
     ids = [job.id for job in planned.jobs]
     done, failed, running = store.done(ids), store.failed(ids), store.running(ids)
     left = [job.trial for job in planned.jobs if job.id not in done | failed]
-    eta = expected_seconds(store, left) * len(left) / workers
-    return Outcome(len(done), len(failed), 0, len(running), len(left), eta)
+    eta_s = expected_seconds(store, left) * len(left) / workers
+    return Outcome(len(done), len(failed), 0, len(running), len(left), eta_s)
 
 
 def run(
@@ -119,9 +119,9 @@ def run(
         The outcome; a KeyboardInterrupt passes through after the workers have stopped.
     """
     ids = [job.id for job in planned.jobs]
-    done, failed = store.done(ids), store.failed(ids)
-    finished = done if retry_failed else done | failed
-    todo = tuple(job for job in planned.jobs if job.id not in finished)
+    over = store.done(ids) | (set() if retry_failed else store.failed(ids))
+    todo = tuple(job for job in planned.jobs if job.id not in over)
+    skipped = len(planned.jobs) - len(todo)
     threads = max((job.trial.budget.threads for job in todo), default=1)
     count = workers or max(1, (os.cpu_count() or 1) // threads)
     expected = expected_seconds(store, [job.trial for job in todo])
@@ -135,7 +135,7 @@ def run(
             _decode_first(task, todo, planned, cache, reporter)
         reporter.say(
             f"{planned.name}: {len(todo)} trials to run on {count} workers, "
-            f"about {clock(progress.eta_s)}; {len(finished)} already done"
+            f"about {clock(progress.eta_s)}; {skipped} already finished"
         )
     settings = Settings(
         store=store.root,
@@ -153,11 +153,11 @@ def run(
             progress.running.discard(event.id)
             progress.done += event.status == "done"
             progress.failed += event.status == "failed"
-            if event.status in ("failed", "retried"):
+            if event.status != "done":
                 reporter.say(f"{event.status}: {names[event.id]}: {event.reason}")
-            reporter.update(names[event.id])
+            reporter.update(names[event.id] if event.status in ("done", "failed") else None)
     left = progress.todo - progress.done - progress.failed
-    return Outcome(progress.done, progress.failed, len(finished), 0, left, 0.0)
+    return Outcome(progress.done, progress.failed, skipped, 0, left, 0.0)
 
 
 def _decode_first(

@@ -4,14 +4,16 @@
 ``./train/TRAIN_0000.mp4`` and one of 13 labels: 0 is no crash, the others are crash x ego car
 involved x weather x time of day. The three classes of paper 000 are the first two factors.
 
-Two optional files beside it: ``relabel.txt`` (lines ``0007 0``: sample number, new label; -1 drops
-the sample), as competitors published them, and ``split.csv`` (``sample_id,split`` with train or
-test), a test set fixed by its owner.
+Two optional files: corrected labels as competitors published them (lines ``0007 0``: sample number,
+new label; -1 drops the sample), in ``relabel.txt`` beside the table or wherever
+``PYBENCH_RELABEL`` says (``pybench run --relabel FILE``); and ``split.csv`` (``sample_id,split``
+with train or test), a test set fixed by its owner.
 """
 
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ CLASSES = ("none", "ego", "other")
 LABELS = 13
 COLUMNS = ("sample_id", "video_path", "label")
 DROPPED = "sample dropped"
+RELABEL = "PYBENCH_RELABEL"
+"""Environment variable: file of corrected labels, so that every worker reads the same."""
 
 
 def class_of(label13: int) -> int:
@@ -64,7 +68,8 @@ def read(folder: Path) -> Clips:
             problems.append(Problem(row["video_path"], wrong, DROPPED))
         else:
             samples[name] = (path, label)
-    relabel, split = folder / "relabel.txt", folder / "split.csv"
+    relabel = Path(os.environ.get(RELABEL) or folder / "relabel.txt")
+    split = folder / "split.csv"
     if relabel.is_file():
         problems += _relabelled(samples, relabel)
     if not samples:

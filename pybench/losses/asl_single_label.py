@@ -83,5 +83,5 @@ class AslSingleLabel:
         log_weight = torch.where(
             is_label, self.gamma_pos * log_rest.unsqueeze(1), self.gamma_neg * log_p
         )
-        share = is_label * (1 - self.smoothing) + self.smoothing / logits.shape[1]
+        share = is_label.to(log_p.dtype) * (1 - self.smoothing) + self.smoothing / logits.shape[1]
         return -(share * log_weight.exp() * log_p).sum(1)

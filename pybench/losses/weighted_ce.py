@@ -32,7 +32,7 @@ class WeightedCrossEntropy:
     Raises: ValueError for unknown or negative weights, missing counts, or not C weights.
     Source: Lee, Han: Comparison of Loss Function for Multi-Class Classification of Collision
         Events in Imbalanced Black-Box Video Data, eq. (2); balanced weights are of King, Zeng:
-        Logistic Regression in Rare Events Data, Political Analysis 2001, eq. (7).
+        Logistic Regression in Rare Events Data, Political Analysis 2001.
     Deviations: the printed eq. (2) has two logarithms, the binary form; this is its softmax form
         for exclusive classes, with "class frequency" read as balanced weights.
 

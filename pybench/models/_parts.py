@@ -72,7 +72,7 @@ def load_weights(model: nn.Module, file: str, head: str) -> None:
     if missing or wrong:
         msg = (
             f"weights must be of this architecture, got {file!r} with "
-            f"{len(missing)} tensors missing and {len(wrong)} foreign, first {(missing + wrong)[0]!r}"
+            f"{len(missing)} tensors missing, {len(wrong)} foreign, first {(missing + wrong)[0]!r}"
         )
         raise ValueError(msg)
     model.load_state_dict(kept, strict=False)

@@ -76,3 +76,17 @@ fn ratio(q: sys::AVRational) -> f64 {
         f64::from(q.num) / f64::from(q.den)
     }
 }
+
+/// The linked libraries and their versions, such as `("libavcodec", "59.37.100")`.
+pub fn libraries() -> [(&'static str, String); 4] {
+    // SAFETY: these read constants of the libraries.
+    let versions = unsafe {
+        [
+            ("libavcodec", sys::avcodec_version()),
+            ("libavformat", sys::avformat_version()),
+            ("libavutil", sys::avutil_version()),
+            ("libswscale", sys::swscale_version()),
+        ]
+    };
+    versions.map(|(name, v)| (name, format!("{}.{}.{}", v >> 16, v >> 8 & 255, v & 255)))
+}

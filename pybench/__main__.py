@@ -1,0 +1,6 @@
+"""``python -m pybench`` is ``pybench``."""
+
+from pybench.cli import main
+
+if __name__ == "__main__":
+    main()

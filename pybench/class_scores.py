@@ -1,0 +1,77 @@
+"""What metrics of classes share: checked inputs, the confusion matrix, means that skip None."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pybench.checks import require
+
+Score = float | None
+
+
+class Scored(NamedTuple):
+    """Checked inputs of a metric: labels (N,), scores (N, C) and C class names."""
+
+    truth: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    classes: tuple[str, ...]
+
+
+def scored(truth: ArrayLike, scores: ArrayLike, classes: Sequence[str] | None) -> Scored:
+    """Check the inputs of a metric; without names, classes are called by their number.
+
+    Raises:
+        ValueError: shapes, a label outside [0, C), a score that is not finite, not C names.
+    """
+    labels, values = np.asarray(truth), np.asarray(scores, dtype=np.float64)
+    require(
+        values.ndim == 2 and values.shape[1] > 0 and labels.shape == values.shape[:1],
+        "truth and scores",
+        "of shape (N,) and (N, C)",
+        f"{labels.shape} and {values.shape}",
+    )
+    whole = labels.dtype.kind in "iu" or not len(labels)
+    require(whole, "truth", "class indices", f"values of {labels.dtype}")
+    outside = np.flatnonzero((labels < 0) | (labels >= values.shape[1]))
+    if len(outside):
+        got = f"{labels[outside[0]]} at sample {outside[0]}"
+        require(False, "truth", f"in [0, {values.shape[1]})", got)
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        require(False, "scores", "finite", f"{values[row, column]} at sample {row}")
+    names = tuple(classes) if classes is not None else tuple(map(str, range(values.shape[1])))
+    require(len(names) == values.shape[1], "classes", f"{values.shape[1]} names", len(names))
+    return Scored(labels.astype(np.int64), values, names)
+
+
+def confusion(data: Scored) -> NDArray[np.int64]:
+    """(C, C) samples by true class (rows) and predicted class, the one of the largest score."""
+    size = len(data.classes)
+    predicted = data.scores.argmax(1)
+    return np.bincount(data.truth * size + predicted, minlength=size * size).reshape(size, size)
+
+
+def ratios(above: NDArray[np.int64], below: NDArray[np.int64]) -> list[Score]:
+    """Quotients, None where the divisor is 0."""
+    pairs = zip(above.tolist(), below.tolist(), strict=True)
+    return [a / b if b else None for a, b in pairs]
+
+
+def with_mean(classes: Sequence[str], values: Sequence[Score]) -> dict[str, Score]:
+    """Values by class name, and their mean as ``""``: over the defined ones, None without any."""
+    return {"": mean(values), **dict(zip(classes, values, strict=True))}
+
+
+def mean(values: Iterable[Score]) -> Score:
+    """Mean of the values that are defined; None without any.
+
+    Example:
+        >>> mean([0.5, None, 1.0]), mean([None])
+        (0.75, None)
+    """
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if defined else None

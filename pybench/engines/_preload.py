@@ -1,0 +1,12 @@
+"""What every worker needs, loaded once by the server that workers are forked from.
+
+Nothing here may start threads of torch or touch CUDA: neither survives a fork.
+"""
+
+import safetensors.torch  # noqa: F401
+
+import pybench.train  # noqa: F401
+from pybench import host
+
+# Reads the machine and the checkout once for all workers.
+host.stamp()

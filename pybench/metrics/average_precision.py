@@ -1,0 +1,51 @@
+"""Average precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from numpy.typing import ArrayLike
+
+from pybench.class_scores import scored, with_mean
+from pybench.curves import binary_average_precision
+from pybench.types import Kind
+
+
+@dataclass(frozen=True)
+class AveragePrecision:
+    r"""Area under the precision-recall curve of each class against the rest.
+
+    .. math:: \sum_k (R_k - R_{k-1}) P_k \quad \text{over decreasing thresholds}
+
+    Inputs: truth (N,) labels in [0, C); scores (N, C), of which column c ranks the samples for
+        class c: probabilities rather than logits.
+    Returns: per class, None for a class without samples; overall the mean of the defined.
+    Raises: ValueError for shapes, labels out of range or scores that are not finite.
+    Source: Davis, Goadrich: The Relationship Between Precision-Recall and ROC Curves, ICML 2006.
+
+    Example:
+        >>> scores = [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]
+        >>> AveragePrecision()([0, 0, 1], scores, classes=["deer", "boar"])
+        {'': 0.6666666666666666, 'deer': 0.8333333333333333, 'boar': 0.5}
+    """
+
+    unit: ClassVar[str] = "fraction"
+    higher_is_better: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "classes"
+    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
+    source: ClassVar[str] = (
+        "Davis, Goadrich: The Relationship Between Precision-Recall and ROC Curves, ICML 2006"
+    )
+
+    def __call__(
+        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
+    ) -> dict[str, float | None]:
+        """Score."""
+        data = scored(truth, scores, classes)
+        values = [
+            binary_average_precision(data.truth == c, data.scores[:, c])
+            for c in range(len(data.classes))
+        ]
+        return with_mean(data.classes, values)
