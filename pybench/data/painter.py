@@ -28,9 +28,7 @@ class Lens:
     basis: Array
 
     @classmethod
-    def looking(
-        cls, height: int, width: int, focal: float, position: Array, angles: Array
-    ) -> Lens:
+    def looking(cls, height: int, width: int, focal: float, position: Array, angles: Array) -> Lens:
         """The camera at `position` (T, 3) with `angles` (T, 3): roll, pitch, yaw."""
         (sr, sp, sy), (cr, cp, cy) = np.sin(angles).T, np.cos(angles).T
         zero = np.zeros_like(sr)
@@ -64,7 +62,9 @@ class Polygons:
 def pack(rgb: Array) -> NDArray[np.uint32]:
     """Colours (..., 3) in 0..255 as one number per pixel, red lowest."""
     c = np.clip(rgb, 0, 255).astype(np.uint32)
-    return c[..., 0] | (c[..., 1] << 8) | (c[..., 2] << 16)
+    eight, sixteen = np.uint32(8), np.uint32(16)
+    packed: NDArray[np.uint32] = c[..., 0] | (c[..., 1] << eight) | (c[..., 2] << sixteen)
+    return packed
 
 
 def project(
@@ -103,9 +103,7 @@ def project(
     return Polygons(frame, order, edges, pack(rgb))
 
 
-def on_picture(
-    frame: NDArray[np.int64], order: Array, quads: Array, rgb: Array
-) -> Polygons:
+def on_picture(frame: NDArray[np.int64], order: Array, quads: Array, rgb: Array) -> Polygons:
     """Quads (P, 4, 2) already in pixels."""
     edges = np.full((len(quads), 5, 4), np.nan)
     edges[:, :4, :2], edges[:, :4, 2:] = quads, np.roll(quads, -1, axis=1)
@@ -135,9 +133,6 @@ def fill(canvas: NDArray[np.uint32], groups: list[Polygons]) -> None:
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = (edges[..., 2] - edges[..., 0]) / (edges[..., 3] - edges[..., 1])
     for e in range(5):
-        some = np.flatnonzero(~np.isnan(tops[:, e]))[...] if e == 4 else None
-        if some is not None and not len(some):
-            continue
         ax, ay = edges[who, e, 0], edges[who, e, 1]
         crosses = (y >= tops[who, e]) & (y < bottoms[who, e])
         with np.errstate(invalid="ignore"):
@@ -182,9 +177,7 @@ class Ground:
         size = np.int32(self.ACROSS * self.ALONG)
         for t in range(len(canvas)):
             (r, u, f), (x, h, z) = lens.basis[t].astype(np.float32), lens.position[t]
-            ray_x, ray_y, ray_z = (
-                (f[k] + b * u[k])[:, None] + (a * r[k])[None] for k in range(3)
-            )
+            ray_x, ray_y, ray_z = ((f[k] + b * u[k])[:, None] + (a * r[k])[None] for k in range(3))
             down = -ray_y
             below = down > 0.004
             scale = np.float32(h) / np.where(below, down, np.float32(1))

@@ -2,10 +2,10 @@
 
 Every scene has the same two *slots*, whatever its class, and the class only says how they end:
 
-- the **ego slot**: one car gets in front of the camera car. `ego` scenes end it with a contact; the
-  others with a smooth stop at the same distance, a queue, a near miss or plain following;
-- the **pair slot**: two cars ahead share one place. `other` scenes end it with a contact; the others
-  with a close pass, a yield, or a wreck that was already there.
+- the **ego slot**: one car gets in front of the camera car. `ego` scenes end it with a contact,
+  the others with a smooth stop at the same distance, a queue, a near miss or plain following;
+- the **pair slot**: two cars ahead share one place. `other` scenes end it with a contact, the
+  others with a close pass, a yield, or a wreck that was already there.
 
 So every picture of an aftermath (a car filling the view, turned cars in contact, debris, a tilted
 camera) occurs in every class about equally often, and only the motion tells the classes apart.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Literal
 
 import numpy as np
@@ -67,7 +66,7 @@ class Difficulty:
     pair_closing: tuple[float, float] = (11.0, 18.0)
     pair_distance: tuple[float, float] = (6.0, 10.5)
     pair_side: tuple[float, float] = (2.2, 4.6)
-    near_miss: float = 0.2
+    near_miss: float = 0.17
     bump: float = 0.6
     bystanders: int = 3
     mount: float = 3.0
@@ -130,13 +129,6 @@ class Scene:
             return 0
         first = 1 if self.kind == "ego" else 7
         return first + 2 * WEATHER.index(self.weather) + int(self.night)
-
-
-def stream(seed: int, *name: str | int) -> np.random.Generator:
-    """A random stream of its own for every (seed, name)."""
-    text = "/".join(str(part) for part in (seed, *name))
-    key = np.frombuffer(blake2b(text.encode(), digest_size=16).digest(), dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=key))
 
 
 # --- rigid bodies -----------------------------------------------------------------------------
@@ -217,7 +209,7 @@ def _simulate(tracks: list[_Track], restitution: float = 0.25) -> tuple[Array, l
     start = next(
         (
             step
-            for step in np.flatnonzero(near.any(axis=(1, 2)))
+            for step in np.flatnonzero(near.any(axis=(1, 2))).tolist()
             if any(
                 _overlap(_at(pose, step, i), tracks[i].body, _at(pose, step, j), tracks[j].body)
                 for i, j in np.argwhere(near[step])
@@ -227,7 +219,7 @@ def _simulate(tracks: list[_Track], restitution: float = 0.25) -> tuple[Array, l
     )
     if start is None:
         return pose, contacts
-    for step in range(int(start), STEPS):
+    for step in range(start, STEPS):
         for i, (vx, vz, spin) in loose.items():
             pose[step, i] = pose[step - 1, i] + (vx * DT, vz * DT, spin * DT)
             speed = math.hypot(vx, vz)
@@ -324,11 +316,13 @@ def _constant(speed: float) -> Array:
 
 def _stopping(speed: float, stop: float, seconds: float) -> Array:
     """Brake evenly from `speed` over `seconds`, at rest from `stop` on."""
-    return np.clip((stop - _TIME) / seconds, 0.0, 1.0) * speed
+    share: Array = np.clip((stop - _TIME) / seconds, 0.0, 1.0)
+    return share * speed
 
 
 def _leaving(start: float, acceleration: float) -> Array:
-    return np.clip(_TIME - start, 0.0, None) * acceleration
+    after: Array = np.clip(_TIME - start, 0.0, None)
+    return after * acceleration
 
 
 def _half_depth(body: Body, yaw: float) -> float:
@@ -367,9 +361,7 @@ def _approach_yaw(rng: np.random.Generator) -> tuple[float, float]:
     return rng.uniform(-math.pi, math.pi), 0.0
 
 
-def _ego_slot(
-    rng: np.random.Generator, plan: EgoPlan, knobs: Difficulty
-) -> tuple[_Track, _Track]:
+def _ego_slot(rng: np.random.Generator, plan: EgoPlan, knobs: Difficulty) -> tuple[_Track, _Track]:
     """Tracks of the camera car and of the car that gets in front of it."""
     ego = Body(4.5, 1.8, 1.5, False, (0, 0, 0), True)
     body = _body(rng, car=True)
@@ -476,8 +468,14 @@ def _pair_slot(
         rate = rng.uniform(1.0, 2.0)
         stop = when + rng.uniform(-0.3, 0.5)
         back = first.body.length / 2 + second.body.length / 2 + rng.uniform(0.3, 1.2)
-        second = _track(second.body, x - back * math.sin(second.yaw), z - back * math.cos(second.yaw),
-                        second.yaw, _stopping(float(second.speed[0]), stop, rate), stop)  # fmt: skip
+        second = _track(
+            second.body,
+            x - back * math.sin(second.yaw),
+            z - back * math.cos(second.yaw),
+            second.yaw,
+            _stopping(float(second.speed[0]), stop, rate),
+            stop,
+        )
         if rng.random() < 0.5:
             speed = _stopping(float(first.speed[0]), stop + 0.3, rate)
             first = _track(first.body, x, z, first.yaw, speed, stop + 0.3)
@@ -600,11 +598,11 @@ def _plans(rng: np.random.Generator, kind: str, knobs: Difficulty) -> tuple[EgoP
     pair: PairPlan = "crash"
     if kind != "ego":
         names: tuple[EgoPlan, ...] = ("stop", "queue", "leave", "miss", "follow")
-        rest = np.array([0.38, 0.22, 0.1, 0.0, 0.1]) / 0.8 * (1 - miss)
+        rest = np.array([0.32, 0.46, 0.11, 0.0, 0.11]) * (1 - miss)
         ego = names[rng.choice(5, p=rest + miss * np.array([0, 0, 0, 1, 0]))]
     if kind != "other":
         others: tuple[PairPlan, ...] = ("wreck", "pass", "yield", "apart")
-        rest = np.array([0.58, 0.0, 0.12, 0.1]) / 0.8 * (1 - miss)
+        rest = np.array([0.74, 0.0, 0.1, 0.16]) * (1 - miss)
         pair = others[rng.choice(4, p=rest + miss * np.array([0, 1, 0, 0]))]
     return ego, pair
 
