@@ -212,15 +212,19 @@ def _after_training(trial: Trial, task: Task, dataset: Dataset, parent: Record |
 
 @contextlib.contextmanager
 def _reproducible(budget: Budget) -> Iterator[None]:
-    """Exactly the budget's threads and deterministic kernels, then as before."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    """Exactly the budget's threads and deterministic kernels, then as before.
+
+    A GPU kernel without a deterministic form warns; on the CPU it would be an error.
+    """
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(budget.threads)
-    torch.use_deterministic_algorithms(True, warn_only=budget.device != "cpu")
+    # Not use_deterministic_algorithms(): that imports the compiler, which takes seconds.
+    torch.set_deterministic_debug_mode("error" if budget.device == "cpu" else "warn")
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_deterministic_debug_mode(mode)
 
 
 def _model_context(criterion: WeightedSum, dataset: Dataset) -> ModelContext:
