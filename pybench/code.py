@@ -57,7 +57,7 @@ def code_id(trial: Trial) -> str:
     that another one names in a string (``base="focal"``, the metrics of a task) is covered too.
     Of a plug-in its own file is covered, not what it imports from outside pybench.
     """
-    specs = [
+    specs: list[tuple[Registry[Any], str]] = [
         (tasks, trial.task),
         (models, trial.model),
         (samplers, trial.sampler),
