@@ -1,11 +1,180 @@
-"""The compiled half of pybench."""
+"""The compiled half of pybench: what each kernel takes, gives and refuses.
+
+Arrays may be anything numpy makes an array of: numpy arrays and CPU tensors (read where they lie),
+lists. Read-only arrays are fine; one that is not contiguous is copied once; one of foreign byte
+order is refused with ``TypeError``. Kernels run on ``PYBENCH_THREADS`` threads (default: every
+core), give the same result for any number of them, and stop within 0.2 s of Ctrl-C.
+"""
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import TypeAlias, TypedDict, final
+from typing import Literal, TypeAlias, TypedDict, final
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "VideoClip",
+    "__version__",
+    "class_balanced_weights",
+    "class_counts",
+    "effective_number",
+    "kernel_sources",
+    "philox",
+    "shuffle",
+    "stream_key",
+    "video_libraries",
+    "video_sample_clips",
+    "video_write",
+    "weighted_choice",
+]
+
+__version__: str
+
+def class_counts(labels: ArrayLike, num_classes: int | None = None) -> NDArray[np.int64]:
+    """Count how often each class occurs, in one pass.
+
+    Args:
+        labels: (N,) int8 to int64, uint8 to uint32 or bool; values in [0, num_classes).
+        num_classes: C, in [1, 2**20]. None takes one more than the largest label.
+
+    Returns:
+        (C,) int64, number of samples of each class.
+
+    Raises:
+        ValueError: A label is out of range (the first such is named), or num_classes is.
+        TypeError: The labels are not integers.
+    """
+
+def effective_number(counts: ArrayLike, beta: float) -> NDArray[np.float64]:
+    r"""Effective number of samples of each class.
+
+    .. math:: E(n) = (1 - \beta^n) / (1 - \beta), \quad E(0) = 0
+
+    Args:
+        counts: (C,) integers >= 0, number of samples of each class.
+        beta: In [0, 1]. 0 gives 1 for every class present, 1 gives the limit n.
+
+    Returns:
+        (C,) float64, in samples, to the last digits (no cancellation near beta = 1).
+
+    Raises:
+        ValueError: A count is negative (it is named) or beta is out of range.
+
+    Source: Cui et al., Class-balanced loss based on effective number of samples, CVPR 2019, eq. 3.
+    """
+
+def class_balanced_weights(
+    counts: ArrayLike,
+    beta: float,
+    normalise: Literal["sum_to_c", "none", "mean_one"] = "sum_to_c",
+) -> NDArray[np.float64]:
+    r"""Class weights inversely proportional to the effective number of samples.
+
+    .. math:: w_c = s / E(n_c)
+
+    Args:
+        counts: (C,) integers >= 0, at least one of them positive.
+        beta: In [0, 1]. 0 weights all classes alike, 1 by inverse frequency.
+        normalise: What sets the scale s. "sum_to_c": the weights of the classes present sum to
+            their number. "mean_one": the mean weight of a training sample is 1. "none": s = 1.
+
+    Returns:
+        (C,) float64 without unit; 0 for a class without samples, which the scale leaves out.
+
+    Raises:
+        ValueError: As effective_number, or there is no sample, or normalise is unknown.
+
+    Source: Cui et al., CVPR 2019, eq. 4 and section 4.
+    """
+
+def stream_key(seed: int, name: str) -> tuple[int, int]:
+    """Philox key of the random stream ``name`` under ``seed``.
+
+    It is BLAKE2b with a 16-byte digest over the seed's 8 little-endian bytes followed by the name
+    in UTF-8, read as two little-endian words.
+
+    Args:
+        seed: In [0, 2**64).
+        name: By habit a path from the general to the particular, as "sampler/epoch=3".
+
+    Returns:
+        Two words of 64 bits.
+
+    Raises:
+        ValueError: The seed is out of range.
+    """
+
+def philox(
+    key: int | Sequence[int] | NDArray[np.uint64],
+    counter: int | Sequence[int] | NDArray[np.uint64] = 0,
+    *,
+    size: int,
+) -> NDArray[np.uint64]:
+    """Raw words of Philox4x64-10, bit for bit numpy's.
+
+    They are ``numpy.random.Philox(key=key, counter=counter).random_raw(size)``.
+
+    Args:
+        key: In [0, 2**128), or two words of 64 bits, least significant first.
+        counter: In [0, 2**256), or four words. It is incremented before each block of four words.
+        size: Number of words, >= 0.
+
+    Returns:
+        (size,) uint64.
+
+    Raises:
+        ValueError: A number is out of range.
+
+    Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011.
+    """
+
+def shuffle(n: int, seed: int = 0, stream: str = "shuffle") -> NDArray[np.int64]:
+    """Permutation of 0..n-1, every one equally likely (Fisher and Yates).
+
+    Args:
+        n: Number of elements, >= 0.
+        seed: In [0, 2**64).
+        stream: Name of the random stream, see stream_key.
+
+    Returns:
+        (n,) int64.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+
+def weighted_choice(
+    weights: ArrayLike, size: int, seed: int = 0, stream: str = "weighted_choice"
+) -> NDArray[np.int64]:
+    """Indices drawn with replacement, index i with probability weights[i] / sum(weights).
+
+    Draw d is ``searchsorted(cumsum(weights), u * sum, side="right")``, u being double d of the
+    stream, as numpy's ``Generator(Philox(key)).random`` gives it.
+
+    Args:
+        weights: (N,) real numbers, finite and >= 0, with a positive finite sum.
+        size: Number of draws, >= 0.
+        seed: In [0, 2**64).
+        stream: Name of the random stream, see stream_key.
+
+    Returns:
+        (size,) int64 in [0, N).
+
+    Raises:
+        ValueError: A weight is negative or not finite (it is named), or so is the sum.
+        TypeError: The weights are not real numbers.
+    """
+
+def kernel_sources() -> dict[str, str]:
+    """Hash of the Rust sources that each kernel is made of, by the kernel's name.
+
+    Comments, unit tests and error messages are left out: an edit that cannot change a result does
+    not change the hash. "video" stands for the whole video crate and is there when it was built in.
+
+    Returns:
+        Kernel name to 32 hexadecimal digits.
+    """
 
 # Video: `pybench.video` is the public face. Missing when built without the feature `video`.
 
@@ -21,9 +190,7 @@ class _Probe(TypedDict):
     gops: int
 
 # Indices (T,), seconds (T,), and (missing, concealed).
-_Sampled: TypeAlias = tuple[
-    npt.NDArray[np.int64], npt.NDArray[np.float64], tuple[list[int], list[int]]
-]
+_Sampled: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float64], tuple[list[int], list[int]]]
 
 @final
 class VideoClip:
@@ -40,7 +207,7 @@ class VideoClip:
         """What the clip is, its warnings apart."""
     def sample(
         self,
-        out: npt.NDArray[np.uint8],
+        out: NDArray[np.uint8],
         *,
         frames: int | None,
         indices: Sequence[int] | None,
@@ -51,7 +218,7 @@ class VideoClip:
 
 def video_sample_clips(
     paths: Sequence[str | PathLike[str]],
-    out: npt.NDArray[np.uint8],
+    out: NDArray[np.uint8],
     *,
     frames: int | None,
     indices: Sequence[int] | None,
@@ -62,7 +229,7 @@ def video_sample_clips(
 
 def video_write(
     path: str | PathLike[str],
-    frames: npt.NDArray[np.uint8],
+    frames: NDArray[np.uint8],
     *,
     fps: float,
     codec: str,
@@ -71,3 +238,6 @@ def video_write(
     quality: int,
 ) -> None:
     """Write `frames` (T, H, W, 3), C-contiguous."""
+
+def video_libraries() -> dict[str, str]:
+    """The linked libraries of FFmpeg and their versions."""

@@ -70,8 +70,10 @@ def effective_weights(
 ) -> Tensor:
     """(C,) float64 class-balanced weights (1 - beta) / (1 - beta^n_c), normalised."""
     counts = present_counts(context, wanted_by)
-    values = core.class_balanced_weights(counts, beta, normalise)
-    return torch.from_numpy(np.asarray(values, dtype=np.float64)).to(context.device)
+    whole = counts.astype(np.int64)
+    require(bool((whole == counts).all()), "counts", "whole numbers", counts.tolist())
+    values = core.class_balanced_weights(whole, beta, normalise)
+    return torch.from_numpy(values).to(context.device)
 
 
 def present_counts(context: LossContext, wanted_by: str) -> NDArray[np.float64]:

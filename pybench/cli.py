@@ -272,7 +272,7 @@ def report(
     chosen = _selection(tasks, losses, samplers, seeds, device)
     planned = runner.plan(suite, chosen, _data_paths(suite, data), store, make=False)
     opened = Store(store)
-    if "done" not in opened.status(job.id for job in planned.jobs).values():
+    if not opened.done([job.id for job in planned.jobs]):
         msg = (
             f"suite must have finished trials, got none of {planned.name}; run: pybench run {suite}"
         )

@@ -49,18 +49,19 @@ def members(context: SampleContext) -> Members:
     """
     require(len(context) > 0, "labels", "of at least one sample", "none")
     if context.labels is not None:
-        labels, owners = context.labels, None
-    else:
-        sets = [np.unique(s) if len(s) else np.array([-1]) for s in context.label_sets or ()]
-        labels = np.concatenate(sets).astype(np.int64)
-        owners = np.repeat(np.arange(len(sets)), [len(s) for s in sets])
-    counts = np.bincount(labels + 1)
+        return _grouped(context.labels)
+    sets = [np.unique(s) if len(s) else np.array([-1]) for s in context.label_sets or ()]
+    shifted = _grouped(np.concatenate(sets).astype(np.int64) + 1)
+    images = np.repeat(np.arange(len(sets)), [len(s) for s in sets])
+    return Members(shifted.classes - 1, shifted.counts, images[shifted.samples])
+
+
+def _grouped(labels: NDArray[np.int64]) -> Members:
+    counts = np.bincount(labels)
     # Up to 16 bits numpy sorts by radix, which is what makes ten million labels cheap.
-    narrow = (labels + 1).astype(np.min_scalar_type(len(counts)))
-    order = np.argsort(narrow, kind="stable")
+    order = np.argsort(labels.astype(np.min_scalar_type(len(counts))), kind="stable")
     present = np.flatnonzero(counts)
-    samples = order if owners is None else owners[order]
-    return Members(present - 1, counts[present], samples.astype(np.int64, copy=False))
+    return Members(present, counts[present], order)
 
 
 def with_repeats_marked(indices: NDArray[np.int64], total: int) -> Draw:
@@ -70,7 +71,9 @@ def with_repeats_marked(indices: NDArray[np.int64], total: int) -> Draw:
         >>> with_repeats_marked(np.array([3, 1, 3, 3]), total=4).copy
         array([0, 0, 1, 1], dtype=uint8)
     """
-    positions = np.arange(len(indices))
-    first = np.empty(total, dtype=np.int64)
+    # Half as wide where that is enough: both steps wait for memory, not for arithmetic.
+    width = np.int32 if len(indices) <= np.iinfo(np.int32).max else np.int64
+    positions = np.arange(len(indices), dtype=width)
+    first = np.empty(total, dtype=width)
     first[indices[::-1]] = positions[::-1]  # of equal indices the last written stays: the first
-    return Draw(indices, (first[indices] != positions).astype(np.uint8))
+    return Draw(indices, (first[indices] != positions).view(np.uint8))

@@ -16,6 +16,7 @@ import dataclasses
 import difflib
 import importlib
 import importlib.util
+import json
 import math
 import os
 import sys
@@ -145,7 +146,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_literal, value)) + "]"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value, ensure_ascii=False)  # its escapes are Python's too
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return repr(value)
@@ -180,12 +181,17 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         """Sorted names, found without importing anything."""
         return sorted({p.stem for folder in self.folders for p in folder.glob("[a-z]*.py")})
 
+    def own_names(self) -> list[str]:
+        """Names of the components that come with pybench, plug-ins aside."""
+        return [name for name in self.names() if self.file(name).parent == self.folder]
+
     def file(self, name: str) -> Path:
         """The file that defines a component."""
         for folder in self.folders:
             if name.isidentifier() and (path := folder / f"{name}.py").is_file():
                 return path
-        raise _unknown(name, self.names(), f"unknown {self.what.removesuffix('s')}")
+        kind = "loss" if self.what == "losses" else self.what.removesuffix("s")
+        raise _unknown(name, self.names(), f"unknown {kind}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -268,11 +274,8 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             raise SpecError(msg)
         try:
             return cls(**arguments)
-        except SpecError:
-            raise
         except ValueError as error:
-            msg = f"{spec.name}: {error}"
-            raise SpecError(msg) from error
+            raise SpecError(str(error)) from error
 
     def summary(self, name: str) -> str:
         """First line of the component's docstring."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,6 @@ from pybench.store import Store
 from pybench.suite import Plan, Selection, Suite, SuiteError
 from pybench.tasks import DataRef, tasks
 from pybench.trial import Trial, trial_id
-
-SAMPLED_RECORDS = 20
-"""Finished trials that are looked at for an estimate."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +70,11 @@ def plan(
     return Planned(suite_name, suite, expanded, jobs, data)
 
 
-def expected_seconds(store: Store, planned: Planned, todo: list[Trial]) -> float:
-    """Mean seconds of the trials to do: as finished ones of the same task took, else as stated."""
-    known: dict[str, list[float]] = {}
-    for job in planned.jobs:
-        seconds = known.setdefault(job.trial.task, [])
-        if len(seconds) < SAMPLED_RECORDS and not job.trial.steps:
-            record = store.get(job.id)
-            if record is not None and record.status == "done":
-                seconds.append(record.facts["total_s"])
+def expected_seconds(store: Store, todo: list[Trial]) -> float:
+    """Mean seconds of the trials to do: as stored ones of the same task took, else as stated."""
     typical = {
-        task: statistics.median(seconds) if seconds else tasks.build(task).meta.trial_s
-        for task, seconds in known.items()
+        task: store.median_seconds(task) or tasks.build(task).meta.trial_s
+        for task in {trial.task for trial in todo}
     }
     return statistics.fmean(0.0 if t.steps else typical[t.task] for t in todo) if todo else 0.0
 
@@ -108,11 +97,11 @@ class Outcome:
 
 def status(planned: Planned, store: Store, workers: int) -> Outcome:
     """Where a suite stands in a store."""
-    known = store.status(job.id for job in planned.jobs)
-    of = Counter(known.values())
-    left = [job.trial for job in planned.jobs if known[job.id] in ("todo", "running")]
-    eta_s = expected_seconds(store, planned, left) * len(left) / workers
-    return Outcome(of["done"], of["failed"], 0, of["running"], len(left) - of["running"], eta_s)
+    ids = [job.id for job in planned.jobs]
+    done, failed, running = store.done(ids), store.failed(ids), store.running(ids)
+    left = [job.trial for job in planned.jobs if job.id not in done | failed]
+    eta_s = expected_seconds(store, left) * len(left) / workers
+    return Outcome(len(done), len(failed), 0, len(running), len(left), eta_s)
 
 
 def run(
@@ -129,13 +118,13 @@ def run(
     Returns:
         The outcome; a KeyboardInterrupt passes through after the workers have stopped.
     """
-    known = store.status(job.id for job in planned.jobs)
-    over = {"done"} if retry_failed else {"done", "failed"}
-    todo = tuple(job for job in planned.jobs if known[job.id] not in over)
+    ids = [job.id for job in planned.jobs]
+    over = store.done(ids) | (set() if retry_failed else store.failed(ids))
+    todo = tuple(job for job in planned.jobs if job.id not in over)
     skipped = len(planned.jobs) - len(todo)
     threads = max((job.trial.budget.threads for job in todo), default=1)
     count = workers or max(1, (os.cpu_count() or 1) // threads)
-    expected = expected_seconds(store, planned, [job.trial for job in todo])
+    expected = expected_seconds(store, [job.trial for job in todo])
     progress = Progress(len(todo), min(count, max(len(todo), 1)), expected)
     reporter = Reporter(progress, quiet=quiet)
     for warning in planned.plan.warnings:
@@ -164,9 +153,9 @@ def run(
             progress.running.discard(event.id)
             progress.done += event.status == "done"
             progress.failed += event.status == "failed"
-            if event.status in ("failed", "retried"):
+            if event.status != "done":
                 reporter.say(f"{event.status}: {names[event.id]}: {event.reason}")
-            reporter.update(names[event.id])
+            reporter.update(names[event.id] if event.status in ("done", "failed") else None)
     left = progress.todo - progress.done - progress.failed
     return Outcome(progress.done, progress.failed, skipped, 0, left, 0.0)
 

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pybench import seeds
+from pybench.bags import paired_plan
+from pybench.checks import NotFiniteError
 from pybench.losses import PreparedLoss, WeightedSum, loss
 from pybench.models import models
 from pybench.predictions import outputs, predict
@@ -103,7 +106,12 @@ def _train(trial: Trial, task: Task, dataset: Dataset) -> Result:
 
     torch.manual_seed(seeds.integer(trial.seed, "init"))
     model = models.build(trial.model).build(_model_context(criterion, dataset))
-    first_draw = sampler.plan(_sample_context(dataset, budget, []), trial.seed, 0)
+    pairs = criterion.reads == "bags"
+    if pairs and budget.batch % 2:
+        msg = f"batch must be even for pairs of bags, got {budget.batch}"
+        raise ValueError(msg)
+    plan = partial(paired_plan, sampler) if pairs else sampler.plan
+    first_draw = plan(_sample_context(dataset, budget, []), trial.seed, 0)
     prepared = _prepare(trial, criterion, dataset, model, first_draw)
     trained = nn.ModuleList([model, *prepared.modules()]).to(device)
     optimiser = _optimiser(trained, budget)
@@ -116,7 +124,7 @@ def _train(trial: Trial, task: Task, dataset: Dataset) -> Result:
     history: list[NDArray[np.float64]] = []
     step, epoch, first_norm = 0, 0, 0.0
     while step < total_steps:
-        draw = sampler.plan(_sample_context(dataset, budget, history), trial.seed, epoch)
+        draw = plan(_sample_context(dataset, budget, history), trial.seed, epoch)
         trained.train()
         losses: list[Tensor] = []
         for begin in range(0, min(len(draw), (total_steps - step) * budget.batch), budget.batch):
@@ -132,12 +140,14 @@ def _train(trial: Trial, task: Task, dataset: Dataset) -> Result:
             ]
             batch = _on(views[0] if len(views) == 1 else _stack(*views), device)
             with torch.autocast(device.type, torch.bfloat16, enabled=budget.amp):
-                value = prepared.mean(
-                    model(batch.inputs),
-                    batch.target,
-                    progress=step / total_steps,
-                    class_view=class_view,
-                )
+                output = model(batch.inputs)
+                try:
+                    value = prepared.mean(
+                        output, batch.target, progress=step / total_steps, class_view=class_view
+                    )
+                except NotFiniteError as error:
+                    msg = f"training diverged in epoch {epoch}: {error}"
+                    raise TrainingDivergedError(msg) from error
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(value)
             if step == 0:

@@ -188,8 +188,8 @@ class LossContext:
     """What a loss may know before training starts.
 
     Fields:
-        counts: (C,) training samples per class (bags: without the normal class; boxes: cells),
-            or None.
+        counts: (C,) training samples per class, or None. A bag loss counts the abnormal classes
+            only, a class loss on bags all of them; boxes count cells.
         num_classes: C; by default the length of ``counts``.
         feature_dims: D of each layer the model reports, by name or in order.
         device: where parameters and weights of the loss live.
@@ -208,8 +208,8 @@ class LossContext:
             if counts.ndim != 1 or not len(counts):
                 msg = f"counts must be a vector with one entry per class, got shape {counts.shape}"
                 raise ValueError(msg)
-            if not np.all(np.isfinite(counts)) or counts.min() < 0:
-                msg = f"counts must be finite and >= 0, got {counts.tolist()}"
+            if not np.all(np.isfinite(counts) & (counts >= 0) & (counts == np.floor(counts))):
+                msg = f"counts must be whole numbers >= 0, got {counts.tolist()}"
                 raise ValueError(msg)
             if self.num_classes is None:
                 object.__setattr__(self, "num_classes", len(counts))
@@ -277,7 +277,11 @@ class Loss(Protocol):
 
 
 class Sampler(Protocol):
-    """A configured sampler: which training samples an epoch sees, in which order."""
+    """A configured sampler: which training samples an epoch sees, in which order.
+
+    A sampler that evens out the classes says so with ``balances = True``: a loss that re-weights
+    by the original counts as well would correct twice, and the suite warns.
+    """
 
     def plan(self, context: SampleContext, seed: int, epoch: int) -> Draw:
         """Draw the epoch's samples; the same (seed, epoch) gives the same draw."""

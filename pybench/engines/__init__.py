@@ -106,7 +106,7 @@ class Engine(ABC):
     def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """Run each trial once, in the given order but parents first, and tell what happens."""
 
-    def close(self) -> None:  # noqa: B027 (inline has nothing to stop)
+    def close(self) -> None:  # noqa: B027  (an engine need not have anything to stop)
         """Stop what still runs."""
 
     def __enter__(self) -> Self:

@@ -19,6 +19,7 @@ class Claim:
         where: table, figure or section of the paper.
         text: the claim in words.
         printed: the numbers printed for it, or what stands in their place.
+        model: model name of ours it is about; ``""`` = any.
         above, below: loss specs; both empty when the words name no order.
         metric: metric spec the claim is about; ``""`` = the task's headline metric.
         label: index of the class it is about; None = all of them.
@@ -27,6 +28,7 @@ class Claim:
     where: str
     text: str
     printed: str
+    model: str = ""
     above: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
     metric: str = ""
@@ -79,6 +81,7 @@ class PublishedTable:
                 where=self.name,
                 text=f"{self.models[row]}: {self.columns[high]} above {self.columns[low]}",
                 printed=f"{self.cells[row][high]:g} > {self.cells[row][low]:g}",
+                model=self.ours[row],
                 above=(self.losses[high],),
                 below=(self.losses[low],),
             )

@@ -27,6 +27,10 @@ TABLE_1 = PublishedTable(
 )
 
 
+def _ours(model: str) -> str:
+    return TABLE_1.ours[TABLE_1.models.index(model)]
+
+
 def _curves(model: str, label: int, ranking: tuple[str, ...]) -> tuple[Claim, ...]:
     """The n-th named loss is above every loss that is not named before it."""
     return tuple(
@@ -34,6 +38,7 @@ def _curves(model: str, label: int, ranking: tuple[str, ...]) -> tuple[Claim, ..
             where="PR curves",
             text=f"{model}, class {label}: {LOSSES[loss]} {('best', 'second')[place]}",
             printed="a figure",
+            model=_ours(model),
             above=(loss,),
             below=tuple(other for other in LOSSES if other not in ranking[: place + 1]),
             metric="average_precision",
@@ -48,6 +53,7 @@ def _unquantified(model: str) -> Claim:
         where="PR curves",
         text=f"{model}, class 0: every loss performs well",
         printed="a figure",
+        model=_ours(model),
         metric="average_precision",
         label=0,
     )

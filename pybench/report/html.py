@@ -14,10 +14,18 @@ from pybench.published import Paper, PublishedTable
 from pybench.report.leaderboard import Board, Row, TaskBoard
 from pybench.report.markup import Markup, el, join
 from pybench.report.plot import Axis, interval
-from pybench.report.words import ADJUSTED, number, printed, rank
+from pybench.report.words import ADJUSTED, clip, number, printed, rank
 
 SHOWN = 120
 """Characters of a name in the table; the whole of it stands in the details."""
+
+PROVENANCE = {
+    "real": "the data of the task itself",
+    "surrogate-real": "real data of another source that stands in for the paper's",
+    "generated": (
+        "made by a program: it shows that the comparison works, not which loss is best on real data"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -122,16 +130,12 @@ def _task(task: TaskBoard) -> Markup:
 
 
 def _provenance(kind: str) -> Markup:
-    if kind == "real":
-        return el("span", "real data", class_="badge")
-    means = {
-        "generated": (
-            "Made by a program: it shows that the comparison works, not which loss is best on "
-            "real data."
-        ),
-        "surrogate-real": "Real data of another source that stands in for the paper's.",
-    }
-    return el("span", f"{kind} data", class_="badge made", title=means.get(kind))
+    return el(
+        "span",
+        f"{kind} data",
+        class_="badge" if kind == "real" else "badge made",
+        title=PROVENANCE.get(kind),
+    )
 
 
 def _lead(summary: Sequence[str]) -> Markup:
@@ -143,7 +147,8 @@ def _lead(summary: Sequence[str]) -> Markup:
 
 
 def _columns(task: TaskBoard) -> list[Column]:
-    what = f"{task.meta.headline} on {task.meta.headline_split}"
+    unit = f" ({task.rows[0].unit})" if task.rows[0].unit else ""
+    what = f"{task.meta.headline} on {task.meta.headline_split}{unit}"
     baseline = next((row.mean for row in task.rows if row.name == ADJUSTED), None)
     axis = Axis.around(task.rows, baseline)
     columns = [
@@ -178,7 +183,7 @@ def _columns(task: TaskBoard) -> list[Column]:
         Column(
             "ties",
             "Rows that share a letter cannot be told apart: studentized range with moderated "
-            "variances, family-wise 5 %. Every row with an a may be the best.",
+            "variances, family-wise 5 %. A row whose rank begins at 1 may be the best.",
             _tie,
             class_="mid",
         ),
@@ -197,9 +202,7 @@ def _columns(task: TaskBoard) -> list[Column]:
         Column(
             "train s",
             "Mean seconds of training; a step after training costs none.",
-            lambda row: el(
-                "td", number(row.train_s), class_="num wide", data_sort=_plain(row.train_s)
-            ),
+            _seconds,
             class_="num wide",
         ),
     ]
@@ -245,18 +248,19 @@ def _row(row: Row, columns: Sequence[Column], *, reference: bool) -> Markup:
 
 
 def _name(row: Row) -> Markup:
-    first = " ".join([row.loss, *(f"\N{RIGHTWARDS ARROW} {step}" for step in row.steps)])
+    spec = " ".join([row.loss, *(f"\N{RIGHTWARDS ARROW} {step}" for step in row.steps)])
+    # One configured loss reads best as its name with the parameters smaller; a sum does not.
+    name, bracket, rest = clip(spec, SHOWN).partition("(")
+    if " " in name:
+        name, bracket, rest = clip(spec, SHOWN), "", ""
     parts = [row.sampler, "" if row.transform == "none" else row.transform, row.model]
     if row.counts == "sampled":
         parts.append("sampled counts")
+    under = clip(" \N{MIDDLE DOT} ".join(filter(None, parts)), SHOWN)
     return el(
         "button",
-        el("span", el("bdi", clip(first, SHOWN)), class_="name"),
-        el(
-            "span",
-            el("bdi", clip(" \N{MIDDLE DOT} ".join(filter(None, parts)), SHOWN)),
-            class_="under",
-        ),
+        el("bdi", el("span", name, class_="name"), el("span", bracket + rest, class_="args")),
+        el("bdi", under, class_="under"),
         type="button",
         class_="open",
         aria_expanded="false",
@@ -273,10 +277,10 @@ def _mean(row: Row) -> Markup:
 
 
 def _tie(row: Row) -> Markup:
-    tie = row.tie or "-"
-    first = tie.startswith("a") and not tie[1:2].isdigit()
-    letters = (el("b", "a"), tie[1:]) if first else (tie,)
-    return el("td", *letters, class_="mid tie", data_sort=row.tie or "")
+    if row.tie is None:
+        return el("td", "-", class_="mid tie", data_sort="")
+    letters = el("b", row.tie) if row.rank_low == 1 else row.tie
+    return el("td", letters, class_="mid tie", data_sort=row.tie)
 
 
 def _recall(of: str, split: str) -> Column:
@@ -306,6 +310,11 @@ def _failed(row: Row) -> Markup:
         data_sort=row.failures,
         title="; ".join(clip(reason, SHOWN) for reason in row.failure_reasons) or None,
     )
+
+
+def _seconds(row: Row) -> Markup:
+    said = "-" if row.train_s is None else f"{row.train_s:.1f}"
+    return el("td", said, class_="num wide", data_sort=_plain(row.train_s))
 
 
 def _printed(paper: Paper, table: PublishedTable) -> Column:
@@ -417,7 +426,7 @@ def _data_card(task: TaskBoard) -> Markup:
     meta = task.meta
     counts = ", ".join(f"{of} {n}" for of, n in zip(task.classes, task.train_counts, strict=False))
     facts = [
-        ("provenance", ", ".join(task.provenance) or "unknown"),
+        *[("provenance", f"{kind}: {PROVENANCE.get(kind, '-')}") for kind in task.provenance],
         ("source", meta.source),
         ("licence", meta.licence),
         ("revision", str(meta.revision)),
@@ -472,7 +481,7 @@ def _refused(board: Board) -> Markup | None:
         return None
     return _fold(
         "Not applicable",
-        f"{len(board.refused)} combinations, kept out of the ranks",
+        f"combinations kept out of the ranks: {len(board.refused)}",
         _grid(("task", "row", "reason"), board.refused),
     )
 
@@ -496,11 +505,6 @@ def _footer(board: Board) -> Markup:
             ),
         ),
     )
-
-
-def clip(text: str, longest: int) -> str:
-    """The text, or its beginning with an ellipsis."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _plain(value: float | None) -> str:

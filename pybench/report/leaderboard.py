@@ -112,7 +112,7 @@ class TaskBoard:
         summary: sentences of the first screen.
         varies: which of split, subset and training seed differ between repetitions.
         resolution: smallest difference these seeds can show; None with one seed.
-        against_adjusted: the best row minus CE with logit adjustment, paired; None without both.
+        against_adjusted: the best other row minus CE with logit adjustment, paired, or None.
         floors: reference value by name.
         classes, train_counts, part_sizes, provenance, problems: the data.
         paper, verdicts: printed numbers beside ours, or None.
@@ -332,7 +332,7 @@ def _standing(values: NDArray[np.float64], ties: TieGroups, place: int) -> dict[
 
 
 def _against_adjusted(rows: Sequence[Row], values: NDArray[np.float64]) -> PairedT | None:
-    place = next((i for i, row in enumerate(rows) if row.name == ADJUSTED), None)
-    if place is None or rows[place].mean is None:
-        return None
-    return paired_t(values[0], values[place])
+    ranked = [(row.name, cells) for row, cells in zip(rows, values, strict=True) if row.n_seeds]
+    baseline = next((cells for name, cells in ranked if name == ADJUSTED), None)
+    best = next((cells for name, cells in ranked if name != ADJUSTED), None)
+    return None if baseline is None or best is None else paired_t(best, baseline)

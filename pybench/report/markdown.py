@@ -71,7 +71,7 @@ def _ranked(task: TaskBoard) -> tuple[list[str], list[list[str]]]:
     for row in task.rows:
         cells = [rank(row), row.name, number(row.mean), _limits(row), row.tie or "-"]
         cells += [f"{row.failures} of {row.failures + row.n_seeds}" if row.failures else "-"]
-        cells.append(number(row.train_s))
+        cells.append("-" if row.train_s is None else f"{row.train_s:.1f}")
         if models:
             cells.insert(2, row.model)
         if task.paper:
@@ -86,7 +86,11 @@ def _limits(row: Row) -> str:
 
 def _floors(task: TaskBoard) -> str:
     parts = [f"{name} {number(value)}" for name, value in task.floors.items()]
-    return f"To beat: {', '.join(parts)}." if parts else "No reference row has been run."
+    said = f"To beat: {', '.join(parts)}." if parts else "No reference row has been run."
+    if task.paper and task.paper.tables:
+        table = task.paper.tables[0]
+        said += f" Paper: {table.name}, {' / '.join(table.models)}, {table.unit}."
+    return said
 
 
 def _padded(column: int, cell: str, width: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pybench.published import Claim, Paper, PublishedTable
+from pybench.published import Claim, Paper
 from pybench.report.groups import Group, layout
 from pybench.report.words import number
 from pybench.stats import TieGroups, mean_interval, tie_groups
@@ -34,31 +34,42 @@ def verdicts(
     provenance: Sequence[str],
 ) -> tuple[Verdict, ...]:
     """Every printed cell, every order the cells imply and every claim in words, judged."""
-    plain = {
-        group.trial.loss: group
+    found: list[Verdict] = []
+    for table in paper.tables:
+        for row, model in enumerate(table.models):
+            plain = _plain(groups, table.ours[row], meta)
+            for place, column in enumerate(table.columns):
+                group = plain.get(table.losses[place])
+                found.append(
+                    Verdict(
+                        paper=paper.name,
+                        table=table.name,
+                        cell=f"{model}, {column}",
+                        printed=f"{table.cells[row][place]:g} {table.unit}",
+                        ours=_mean_text(group, meta),
+                        verdict=_cell_verdict(paper, table.ours[row], group, provenance),
+                    )
+                )
+        found += [_order_verdict(meta, paper, claim, groups, classes) for claim in table.orders()]
+    found += [_order_verdict(meta, paper, claim, groups, classes) for claim in paper.claims]
+    return tuple(found)
+
+
+def _plain(groups: Sequence[Group], model: str, meta: TaskMeta) -> dict[str, Group]:
+    """Rows of a loss and nothing else, on the paper's model if it was run, else on the default."""
+    plain = [
+        group
         for group in groups
         if (group.trial.sampler, group.trial.transform, group.trial.counts, group.trial.steps)
         == ("natural", "none", "original", ())
-    }
-    found: list[Verdict] = []
-    for table in paper.tables:
-        found += [
-            Verdict(
-                paper=paper.name,
-                table=table.name,
-                cell=f"{table.models[row]}, {column}",
-                printed=f"{table.cells[row][place]:g} {table.unit}",
-                ours=_mean_text(plain.get(table.losses[place]), meta),
-                verdict=_cell_verdict(
-                    paper, table, row, plain.get(table.losses[place]), provenance
-                ),
-            )
-            for row in range(len(table.models))
-            for place, column in enumerate(table.columns)
-        ]
-        found += [_order_verdict(meta, paper, claim, plain, classes) for claim in table.orders()]
-    found += [_order_verdict(meta, paper, claim, plain, classes) for claim in paper.claims]
-    return tuple(found)
+    ]
+    same = [group for group in plain if _name(group.trial.model) == model]
+    default = [group for group in plain if _name(group.trial.model) == _name(meta.models[0])]
+    return {group.trial.loss: group for group in same or default}
+
+
+def _name(spec: str) -> str:
+    return spec.partition("(")[0]
 
 
 def _mean_text(group: Group | None, meta: TaskMeta) -> str:
@@ -70,15 +81,14 @@ def _mean_text(group: Group | None, meta: TaskMeta) -> str:
 
 def _cell_verdict(
     paper: Paper,
-    table: PublishedTable,
-    row: int,
+    model: str,
     group: Group | None,
     provenance: Sequence[str],
 ) -> str:
     if group is None:
         return "not run"
     reasons = [f"{kind} data" for kind in provenance if kind != "real"]
-    if group.trial.model.partition("(")[0] != table.ours[row]:
+    if _name(group.trial.model) != model:
         reasons.append("other model")
     return f"not comparable: {', '.join(reasons) or paper.difference}"
 
@@ -87,12 +97,13 @@ def _order_verdict(
     meta: TaskMeta,
     paper: Paper,
     claim: Claim,
-    plain: Mapping[str, Group],
+    groups: Sequence[Group],
     classes: Sequence[str],
 ) -> Verdict:
     """Each claimed pair against the tie groups of the paper's own losses on our data."""
     metric = claim.metric or meta.headline
     of = "" if claim.label is None else classes[claim.label] if claim.label < len(classes) else "?"
+    plain = _plain(groups, claim.model, meta)
     family = [loss for table in paper.tables for loss in table.losses if loss in plain]
     family = list(dict.fromkeys(family))
     _, values = layout([plain[loss] for loss in family], metric, meta.headline_split, of)

@@ -44,9 +44,9 @@ class Axis:
         return round(MARGIN + share * (WIDTH - 2 * MARGIN), 1)
 
     def ticks(self) -> list[float]:
-        """Two to five round values inside the axis."""
-        step = 10 ** math.floor(math.log10((self.high - self.low) / 2))
-        step *= next(k for k in (5, 2, 1) if (self.high - self.low) / (k * step) >= 2)
+        """Two to seven round values inside the axis."""
+        step = 10 ** math.floor(math.log10((self.high - self.low) / 3))
+        step *= next(k for k in (5, 2, 1) if (self.high - self.low) / (k * step) >= 3)
         first = math.ceil(self.low / step)
         return [round(k * step, 12) for k in range(first, math.floor(self.high / step) + 1)]
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 ADJUSTED = "ce -> logit_adjustment"
 """The strongest cheap baseline: cross-entropy, logits adjusted after training."""
 
+LONGEST = 80
+"""Characters of a name inside a sentence."""
+
 
 def number(value: float | None, *, sign: bool = False) -> str:
     """A value for people: three decimals below 10, three digits above; "-" for none.
@@ -72,66 +75,57 @@ def summary(
     ranked = [row for row in rows if row.mean is not None]
     if not ranked:
         return ("No trial has finished: there is nothing to rank.",)
-    best, what = ranked[0], f"{meta.headline} on {meta.headline_split}"
-    first = [row for row in ranked if row.tie and "a" in _letters(row.tie)]
-    if best.tie is None:
-        lead = (
-            f"{best.name} has the highest {what}"
-            if best.higher_is_better
-            else (f"{best.name} has the lowest {what}")
-        )
-        sentences = [f"{lead}, {number(best.mean)}, but too few repetitions to rank anything."]
-    elif len(first) == 1:
-        sentences = [f"{best.name} is first alone: {what} {number(best.mean)}."]
-    else:
-        names = [row.name for row in first[:4]]
-        more = f" and {len(first) - 4} more" if len(first) > 4 else ""
-        listed = (
-            ", ".join(names) + more if more else " and ".join([", ".join(names[:-1]), names[-1]])
-        )
-        low, high = sorted((first[0].mean or 0.0, first[-1].mean or 0.0))
-        sentences = [
-            f"{len(first)} of {len(ranked)} rows tie for first: {listed} "
-            f"({what} {number(low)} to {number(high)})."
-        ]
-    sentences += _against_sentence(best, against)
+    sentences = [_first(ranked, f"{meta.headline} on {meta.headline_split}")]
+    if against is not None and against.estimate is not None:
+        sentences.append(_against(ranked, against))
     if floor is not None:
+        most = max(row.n_seeds for row in ranked)
         sentences.append(
             f"Differences under about {number(floor)} cannot be told apart with "
-            f"{max(row.n_seeds for row in ranked)} repetitions ({moving})."
+            f"{most} repetitions ({moving})."
         )
     failed = sum(row.failures for row in rows)
     if failed:
-        sentences.append(f"{failed} of {sum(len(row.seeds) for row in rows)} trials failed.")
+        sentences.append(f"{failed} of {failed + sum(row.n_seeds for row in rows)} trials failed.")
     return tuple(sentences)
 
 
-def _letters(tie: str) -> list[str]:
-    """Split ``"ab2"`` into ``["a", "b2"]``."""
-    found: list[str] = []
-    for character in tie:
-        if character.isdigit():
-            found[-1] += character
-        else:
-            found.append(character)
-    return found
-
-
-def _against_sentence(best: Row, against: PairedT | None) -> list[str]:
-    if best.name == ADJUSTED:
-        return ["Cross-entropy with post-hoc logit adjustment leads by mean."]
-    if against is None or against.estimate is None:
-        return []
-    limits = (
-        ""
-        if against.low is None or against.high is None
-        else f" (95 % interval {number(against.low, sign=True)} to "
-        f"{number(against.high, sign=True)}, {against.n} paired repetitions)"
+def _first(ranked: Sequence[Row], what: str) -> str:
+    best = ranked[0]
+    if best.tie is None:
+        most = "highest" if best.higher_is_better else "lowest"
+        return (
+            f"{clip(best.name, LONGEST)} has the {most} {what}, {number(best.mean)}, "
+            "but there are too few repetitions to rank anything."
+        )
+    first = [row for row in ranked if row.rank_low == 1 and row.tie is not None]
+    if len(first) == 1:
+        return f"{clip(best.name, LONGEST)} is first alone: {what} {number(best.mean)}."
+    names = [clip(row.name, LONGEST) for row in first[:4]]
+    rest = f"{len(first) - 4} more" if len(first) > 4 else names.pop()
+    low, high = sorted(row.mean or 0.0 for row in (first[0], first[-1]))
+    return (
+        f"{len(first)} of {len(ranked)} rows tie for first: {', '.join(names)} and {rest} "
+        f"({what} {number(low)} to {number(high)})."
     )
-    return [
-        f"{best.name} is {number(against.estimate, sign=True)} against cross-entropy with "
-        f"post-hoc logit adjustment{limits}."
-    ]
+
+
+def _against(ranked: Sequence[Row], against: PairedT) -> str:
+    best = next(row for row in ranked if row.name != ADJUSTED)
+    leads = (
+        "Cross-entropy with post-hoc logit adjustment leads by mean. "
+        if (ranked[0].name == ADJUSTED)
+        else ""
+    )
+    limits = ""
+    if against.low is not None:
+        limits = (
+            f" (95 % interval {number(against.low, sign=True)} to "
+            f"{number(against.high, sign=True)}, {against.n} paired repetitions)"
+        )
+    than = "it" if leads else "cross-entropy with post-hoc logit adjustment"
+    by = number(against.estimate, sign=True)
+    return f"{leads}{clip(best.name, LONGEST)} is {by} against {than}{limits}."
 
 
 def rank(row: Row) -> str:
@@ -156,3 +150,8 @@ def printed(paper: Paper, row: Row) -> list[tuple[str, float]]:
         return []
     place = table.losses.index(row.loss)
     return [(model, cells[place]) for model, cells in zip(table.models, table.cells, strict=True)]
+
+
+def clip(text: str, longest: int) -> str:
+    """The text, or its beginning with an ellipsis."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pybench.draws import members, with_repeats_marked
 from pybench.seeds import generator
@@ -31,6 +32,8 @@ class ClassBalanced:
         >>> len(draw), bool(450 < labels[draw.indices].sum() < 550)
         (1000, True)
     """
+
+    balances: ClassVar[bool] = True
 
     def plan(self, context: SampleContext, seed: int, epoch: int) -> Draw:
         """Draw one epoch."""

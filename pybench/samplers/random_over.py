@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class RandomOver:
 
     target: Literal["max", "median"] | int = "max"
 
+    balances: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         named = self.target in ("max", "median")
         size = isinstance(self.target, int) and self.target >= 1
@@ -54,9 +56,10 @@ class RandomOver:
         grouped = members(context)
         missing = np.maximum(0, self._size(grouped.counts.tolist()) - grouped.counts)
         copies = grouped.draw(np.repeat(np.arange(len(missing)), missing), rng)
-        indices = np.concatenate([np.arange(len(context)), copies])
-        order = rng.permutation(len(indices))
-        return Draw(indices[order], (order >= len(context)).astype(np.uint8))
+        indices = rng.permutation(len(context) + len(copies)).astype(np.int64, copy=False)
+        extra = indices >= len(context)
+        indices[extra] = copies[indices[extra] - len(context)]
+        return Draw(indices, extra.view(np.uint8))
 
     def _size(self, counts: list[int]) -> int:
         if isinstance(self.target, int):

@@ -155,9 +155,9 @@ def _fit(table: Floats) -> _Fit:
     """Row effects and moderated variances of rows with at least two values each."""
     seen = ~np.isnan(table)
     n = seen.sum(axis=1)
-    plain = np.where(seen, table, 0.0).sum(axis=1) / n
+    centre = table[seen].mean()
     # Only differences matter, and small ones beside a large common value would lose digits.
-    y = np.where(seen, table - plain.mean(), 0.0)
+    y = np.where(seen, table - centre, 0.0)
     rounding = (4 * np.finfo(np.float64).eps * np.nanmax(np.abs(table))) ** 2
     smallest = max(float(rounding), float(np.finfo(np.float64).tiny))
     variance = np.ones(len(table))
@@ -168,7 +168,8 @@ def _fit(table: Floats) -> _Fit:
         inverse = np.linalg.pinv(np.diag(weight.sum(axis=1)) - weight @ share.T, hermitian=True)
         effect = inverse @ ((weight * y).sum(axis=1) - share @ (weight * y).sum(axis=0))
         left = y - effect[:, None]
-        residual = np.where(seen, left - (share * left).sum(axis=0), 0.0)
+        seed_effect = (share * left).sum(axis=0)
+        residual = np.where(seen, left - seed_effect, 0.0)
         # A row has a say in the seed effects, which makes its own residuals too small.
         own = np.where(seen, share, 0.0).sum(axis=1) / n
         own = np.minimum(own, MAX_SHARE)
@@ -176,11 +177,12 @@ def _fit(table: Floats) -> _Fit:
         raw = np.maximum(raw, max(VARIANCE_FLOOR * float(raw.mean()), smallest))
         prior_df, common = _prior(raw, n - 1)
         variance = (prior_df * common + (n - 1) * raw) / (prior_df + n - 1)
+    # A row's mean is what it would be over every seed that it can be linked to.
     estimate = np.empty(len(table))
     parts, part = connected_components(seen.astype(int) @ seen.T.astype(int))
     for k in range(parts):
-        rows = part == k
-        estimate[rows] = effect[rows] - effect[rows].mean() + plain[rows].mean()
+        linked = seen[part == k].any(axis=0)
+        estimate[part == k] = centre + effect[part == k] + seed_effect[linked].mean()
     own_variance = np.diag(inverse)
     pair = own_variance[:, None] + own_variance[None, :] - 2 * inverse
     pair_error = np.sqrt(np.maximum(pair, 0.0))
@@ -193,11 +195,11 @@ def _prior(variance: Floats, df: NDArray[np.int64]) -> tuple[float, float]:
     """Degrees and size of the common variance, from the spread of the rows' log variances."""
     logs = np.log(variance) - digamma(df / 2) + np.log(df / 2)
     spread = float(logs.var(ddof=1)) - float(polygamma(1, df / 2).mean())
-    prior_df = MAX_PRIOR_DF
-    if spread > 0:
-        prior_df = min(MAX_PRIOR_DF, 2 * _trigamma_inverse(spread))
+    if spread <= 0:
+        return MAX_PRIOR_DF, float((df * variance).sum() / df.sum())
+    prior_df = 2 * _trigamma_inverse(spread)
     common = np.exp(logs.mean() + digamma(prior_df / 2) - np.log(prior_df / 2))
-    return prior_df, float(common)
+    return min(MAX_PRIOR_DF, prior_df), float(common)
 
 
 def _trigamma_inverse(value: float) -> float:

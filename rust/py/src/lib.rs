@@ -1,18 +1,27 @@
 //! Python bindings of pybench: conversions only.
-
-use pyo3::prelude::pymodule;
-
+mod convert;
+mod enter;
+mod kernel_sources;
+mod pool;
+mod rng;
 #[cfg(feature = "video")]
 mod video;
+mod weights;
 
 /// The compiled half of pybench; `pybench/_core.pyi` is its reference.
-#[pymodule]
+#[pyo3::pymodule]
 mod _core {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::kernel_sources::kernel_sources;
+    #[pymodule_export]
+    use super::rng::{philox, shuffle, stream_key, weighted_choice};
     #[cfg(feature = "video")]
     #[pymodule_export]
-    use super::video::{VideoClip, video_sample_clips, video_write};
+    use super::video::{VideoClip, video_libraries, video_sample_clips, video_write};
+    #[pymodule_export]
+    use super::weights::{class_balanced_weights, class_counts, effective_number};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

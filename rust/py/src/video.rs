@@ -7,18 +7,15 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray4, PyReadwriteArrayDyn, PyUnty
 use pybench_video::{
     Clip, Codec, Error, ErrorKind, OnDamage, Options, Pick, Sampled, WriteOptions,
 };
-use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyValueError};
 use pyo3::prelude::*;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+
+use crate::enter::{Failure, enter_thread};
 
 pyo3::import_exception!(pybench.video, VideoError);
 pyo3::import_exception!(pybench.video, VideoNotFoundError);
-
-/// How often a signal (Ctrl-C) is looked for.
-const SIGNAL_POLL: Duration = Duration::from_millis(50);
 
 /// Indices, seconds and what is wrong: missing, concealed.
 type Described<'py> = (
@@ -27,53 +24,20 @@ type Described<'py> = (
     (Vec<usize>, Vec<usize>),
 );
 
-/// Runs the work on another thread without the GIL; a signal raises its abort flag.
-fn interruptible<T: Send>(
-    py: Python<'_>,
-    work: impl FnOnce(&AtomicBool) -> pybench_video::Result<T> + Send,
-) -> PyResult<T> {
-    let abort = AtomicBool::new(false);
-    let watch = || {
-        std::thread::scope(|scope| {
-            // The sender goes away with the worker, whether it ends well or not.
-            let (alive, ended) = channel::<()>();
-            let abort = &abort;
-            let worker = scope.spawn(move || {
-                let _alive = alive;
-                work(abort)
-            });
-            let mut signal = Ok(());
-            while ended.recv_timeout(SIGNAL_POLL) == Err(RecvTimeoutError::Timeout) {
-                if signal.is_ok() {
-                    Python::attach(|py| signal = py.check_signals());
-                    abort.store(signal.is_err(), Ordering::Relaxed);
-                }
-            }
-            let result = worker.join();
-            signal?;
-            match result {
-                Ok(result) => result.map_err(|error| to_exception(&error)),
-                Err(_) => Err(PyRuntimeError::new_err(
-                    "the video reader failed; report this",
-                )),
-            }
-        })
-    };
-    py.detach(watch)
-}
-
-fn to_exception(error: &Error) -> PyErr {
-    let message = error.to_string();
-    match error.kind {
-        ErrorKind::NotFound => VideoNotFoundError::new_err(message),
-        ErrorKind::Io
-        | ErrorKind::NotVideo
-        | ErrorKind::Damaged
-        | ErrorKind::Unsupported
-        | ErrorKind::Aborted => VideoError::new_err(message),
-        ErrorKind::Index => PyIndexError::new_err(message),
-        ErrorKind::Argument => PyValueError::new_err(message),
-        ErrorKind::Memory => PyMemoryError::new_err(message),
+impl Failure for Error {
+    fn exception(self) -> PyErr {
+        let message = self.to_string();
+        match self.kind {
+            ErrorKind::NotFound => VideoNotFoundError::new_err(message),
+            ErrorKind::Io
+            | ErrorKind::NotVideo
+            | ErrorKind::Damaged
+            | ErrorKind::Unsupported
+            | ErrorKind::Aborted => VideoError::new_err(message),
+            ErrorKind::Index => PyIndexError::new_err(message),
+            ErrorKind::Argument => PyValueError::new_err(message),
+            ErrorKind::Memory => PyMemoryError::new_err(message),
+        }
     }
 }
 
@@ -124,13 +88,13 @@ struct Probe {
 
 /// An indexed clip: no open file, no decoder.
 #[pyclass(module = "pybench._core")]
-pub(crate) struct VideoClip(Clip);
+pub struct VideoClip(Clip);
 
 #[pymethods]
 impl VideoClip {
     #[new]
     fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        interruptible(py, |abort| Clip::open(&path, abort)).map(Self)
+        enter_thread(py, |abort| Clip::open(&path, abort)).map(Self)
     }
 
     fn probe(&self) -> Probe {
@@ -180,7 +144,7 @@ impl VideoClip {
             on_damage: on_damage(on_error)?,
         };
         let (clip, room) = (&mut self.0, out.as_slice_mut()?);
-        let sampled = interruptible(py, |abort| clip.sample(&pick, &options, abort, room))?;
+        let sampled = enter_thread(py, |abort| clip.sample(&pick, &options, abort, room))?;
         Ok(describe(py, sampled))
     }
 }
@@ -188,7 +152,7 @@ impl VideoClip {
 /// Many clips into one array.
 #[pyfunction]
 #[pyo3(signature = (paths, out, *, frames, indices, threads, on_error))]
-pub(crate) fn video_sample_clips<'py>(
+pub fn video_sample_clips<'py>(
     py: Python<'py>,
     paths: Vec<PathBuf>,
     mut out: PyReadwriteArrayDyn<'py, u8>,
@@ -209,7 +173,7 @@ pub(crate) fn video_sample_clips<'py>(
         on_damage: on_damage(on_error)?,
     };
     let room = out.as_slice_mut()?;
-    let sampled = interruptible(py, |abort| {
+    let sampled = enter_thread(py, |abort| {
         pybench_video::sample_clips(&paths, &pick, &options, abort, room)
     })?;
     Ok(sampled.into_iter().map(|clip| describe(py, clip)).collect())
@@ -218,7 +182,7 @@ pub(crate) fn video_sample_clips<'py>(
 /// A clip from an array.
 #[pyfunction]
 #[pyo3(signature = (path, frames, *, fps, codec, gop, b_frames, quality))]
-pub(crate) fn video_write(
+pub fn video_write(
     py: Python<'_>,
     path: PathBuf,
     frames: PyReadonlyArray4<'_, u8>,
@@ -247,7 +211,13 @@ pub(crate) fn video_write(
     };
     let (height, width) = (frames.shape()[1], frames.shape()[2]);
     let pictures = frames.as_slice()?;
-    interruptible(py, |abort| {
+    enter_thread(py, |abort| {
         pybench_video::write(&path, pictures, (height, width), &options, abort)
     })
+}
+
+/// The linked libraries of FFmpeg and their versions.
+#[pyfunction]
+pub fn video_libraries() -> BTreeMap<&'static str, String> {
+    pybench_video::libraries().into_iter().collect()
 }

@@ -45,6 +45,9 @@ pub struct Clip {
     index: Index,
     /// Frames of the clip, including those a cut took away.
     frames: usize,
+    /// Indices below this are answered, if only by a report; more than `frames` once a decode has
+    /// shown that there are fewer.
+    promised: usize,
     /// The header says how many frames there are, or nothing is missing.
     frames_known: bool,
     warnings: Vec<String>,
@@ -80,6 +83,7 @@ impl Clip {
             stream,
             index,
             frames: 0,
+            promised: 0,
             frames_known: true,
             warnings: Vec::new(),
         };
@@ -124,19 +128,20 @@ impl Clip {
             }
         };
         if self.index.broken || shortfall.is_some() {
-            // ISO and AVI headers say how many pictures there were.
-            let lost = self
-                .stream
-                .header_frames
-                .saturating_sub(self.index.entries.len());
+            // Headers of ISO and AVI files say how many pictures there were; those of other files
+            // and of fragmented ones do not, or only for the first part.
+            let (promised, read) = (self.stream.header_frames, self.index.entries.len());
+            let lost = promised.saturating_sub(read);
             self.frames += lost;
-            self.frames_known = lost > 0;
+            self.frames_known = promised >= read;
             let cut = shortfall.unwrap_or_else(|| "the container breaks off with an error".into());
-            self.warnings.push(match lost {
-                0 => cut,
-                _ => format!("{cut}; {lost} frames are lost"),
+            self.warnings.push(if self.frames_known {
+                format!("{cut}; {lost} frames are lost")
+            } else {
+                cut
             });
         }
+        self.promised = self.frames;
         Ok(())
     }
 
@@ -272,14 +277,14 @@ impl Clip {
             Pick::Uniform(count) => plan::uniform(self.frames, *count),
             Pick::Indices(indices) => indices.to_vec(),
         };
-        match indices.iter().find(|&&index| index >= self.frames) {
+        match indices.iter().find(|&&index| index >= self.promised) {
             None => Ok(indices),
             Some(bad) => Err(Error::new(
                 ErrorKind::Index,
                 &self.path,
                 format!(
                     "indices must be below the number of frames, {}, got {bad}",
-                    self.frames
+                    self.promised
                 ),
                 "probe the clip first",
             )),

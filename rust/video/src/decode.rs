@@ -56,7 +56,7 @@ impl<'a> Session<'a> {
             }
             match self.decoder.send(Some(packet)) {
                 Ok(()) => {}
-                Err(code @ (Code::NO_MEMORY | Code::INTERRUPTED)) => return Err(code),
+                Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
                 Err(_) => damaged.push(place),
             }
             match self.receive(on_picture)? {
@@ -81,7 +81,7 @@ impl<'a> Session<'a> {
                     }
                 }
                 Ok(Received::Hungry | Received::Drained) => return Ok(Step::Continue),
-                Err(code @ (Code::NO_MEMORY | Code::INTERRUPTED)) => return Err(code),
+                Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
                 Err(_) => return Ok(Step::Damage),
             }
         }

@@ -29,21 +29,26 @@ fn declared_end(file: &mut (impl Read + Seek), length: u64) -> io::Result<Option
     if head.starts_with(&[0x1A, 0x45, 0xDF, 0xA3]) {
         return matroska_end(file);
     }
-    let box_names: [&[u8; 4]; 6] = [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"];
-    if box_names.iter().any(|name| head[4..8] == name[..]) {
-        return iso_end(file, length).map(Some);
-    }
-    Ok(None)
+    iso_end(file, length)
 }
 
-/// The end of the last top-level box.
-fn iso_end(file: &mut (impl Read + Seek), length: u64) -> io::Result<u64> {
+/// The end of the last top-level box; `None` when there is none.
+///
+/// Only names that belong there count: recorders append all sorts of bytes.
+fn iso_end(file: &mut (impl Read + Seek), length: u64) -> io::Result<Option<u64>> {
+    const NAMES: [&[u8; 4]; 12] = [
+        b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx", b"mfra",
+        b"uuid", b"meta",
+    ];
     let mut at = 0;
     while at + 8 <= length {
         file.seek(SeekFrom::Start(at))?;
         let mut head = [0; 16];
         let got = (length - at).min(16) as usize;
         file.read_exact(&mut head[..got])?;
+        if !NAMES.iter().any(|name| head[4..8] == name[..]) {
+            break;
+        }
         let short = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
         let size = match short {
             0 => length - at, // up to the end of the file
@@ -57,7 +62,7 @@ fn iso_end(file: &mut (impl Read + Seek), length: u64) -> io::Result<u64> {
         }
         at = at.saturating_add(size);
     }
-    Ok(at)
+    Ok((at > 0).then_some(at))
 }
 
 /// The end of the segment, when it has a known size.
@@ -115,6 +120,9 @@ mod tests {
         assert_eq!(end(&file), Some(16));
         file.extend(b"\x00\x00\x01\x00mdat");
         assert_eq!(end(&file), Some(16 + 256));
+        file.truncate(16);
+        file.extend(b"\xFF\x00\x00\x10what");
+        assert_eq!(end(&file), Some(16));
         file.truncate(16);
         file.extend(b"\x00\x00\x00\x01mdat\x00\x00\x00\x01\x00\x00\x00\x00");
         assert_eq!(end(&file), Some(16 + (1 << 32)));

@@ -50,7 +50,7 @@ impl Index {
             match demuxer.read(&mut packet) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(code @ (Code::INTERRUPTED | Code::NO_MEMORY)) => return Err(code),
+                Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
                 Err(_) => {
                     broken = true;
                     break;

@@ -17,6 +17,7 @@ mod plan;
 mod sample;
 mod write;
 
+pub use av::libraries;
 pub use clip::{Clip, Probe};
 pub use error::{Error, ErrorKind, Result};
 pub use plan::Pick;

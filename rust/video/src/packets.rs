@@ -61,7 +61,7 @@ impl<'a> Packets<'a> {
             self.check_abort()?;
             match self.demuxer.read(&mut self.packet) {
                 Ok(true) => {}
-                Err(code @ (Code::INTERRUPTED | Code::NO_MEMORY)) => return Err(code),
+                Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
                 Ok(false) | Err(_) => return Ok(false),
             }
             if self.packet.pts() == Some(goal.pts) && self.packet.position() == goal.offset {
@@ -81,7 +81,7 @@ impl<'a> Packets<'a> {
         if !std::mem::take(&mut self.held) {
             match self.demuxer.read(&mut self.packet) {
                 Ok(true) => {}
-                Err(code @ (Code::INTERRUPTED | Code::NO_MEMORY)) => return Err(code),
+                Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
                 Ok(false) | Err(_) => return Ok(None),
             }
         }

@@ -109,12 +109,6 @@ fn settings((height, width): (usize, usize), options: &WriteOptions) -> Result<E
         return Err(Error::argument(what, "pass frames per second"));
     }
     let (low, high) = if h264 { (0, 51) } else { (1, 31) };
-    // MPEG-4 allows 16 bits for each part of the rate.
-    let denominator = if options.fps.fract() == 0.0 {
-        1
-    } else {
-        1001.min((65_000.0 / options.fps) as i32)
-    };
     let most_b_frames = if options.codec == Codec::Mjpeg { 0 } else { 16 };
     Ok(EncoderSettings {
         encoder: match options.codec {
@@ -126,12 +120,34 @@ fn settings((height, width): (usize, usize), options: &WriteOptions) -> Result<E
         crf: h264,
         width,
         height,
-        rate: (
-            (options.fps * f64::from(denominator)).round() as i32,
-            denominator,
-        ),
+        rate: fraction(options.fps),
         gop: within("gop", options.gop, 1, 600)?,
         b_frames: within("b_frames", options.b_frames, 0, most_b_frames)?,
         quality: within("quality", options.quality, low, high)?,
     })
+}
+
+/// The nearest fraction whose parts fit into MPEG-4's 16 bits, with the smallest denominator.
+fn fraction(fps: f64) -> (i32, i32) {
+    let error = |d: i32| (fps - (fps * f64::from(d)).round() / f64::from(d)).abs();
+    let fits = |&d: &i32| (1.0..=65_535.0).contains(&(fps * f64::from(d)).round());
+    let best = (1..=1001)
+        .filter(fits)
+        .min_by(|&a, &b| error(a).total_cmp(&error(b)))
+        .unwrap_or(1);
+    ((fps * f64::from(best)).round().max(1.0) as i32, best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fraction;
+
+    #[test]
+    fn rates_become_the_usual_fractions() {
+        assert_eq!(fraction(30.0), (30, 1));
+        assert_eq!(fraction(0.5), (1, 2));
+        assert_eq!(fraction(12.5), (25, 2));
+        assert_eq!(fraction(30_000.0 / 1001.0), (30_000, 1001));
+        assert_eq!(fraction(240.0), (240, 1));
+    }
 }

@@ -15,6 +15,10 @@ pub(crate) enum Received {
     Drained,
 }
 
+/// Notice violations of the format instead of decoding on regardless: MPEG-4 and its kin would
+/// otherwise show damage as if it were picture. Not `AV_EF_BUFFER`: old encoders pad their packets.
+const VIGILANCE: i32 = sys::AV_EF_CRCCHECK | sys::AV_EF_BITSTREAM | sys::AV_EF_CAREFUL;
+
 /// A decoder with one thread, so that its output never depends on timing.
 pub(crate) struct Decoder(NonNull<sys::AVCodecContext>);
 
@@ -85,6 +89,7 @@ impl Decoder {
             Code::check(sys::avcodec_parameters_to_context(context, parameters))?;
             (*context).pkt_timebase = demuxer.time_base();
             (*context).thread_count = 1;
+            (*context).err_recognition = VIGILANCE;
             Code::check(sys::avcodec_open2(context, codec, ptr::null_mut()))?;
         }
         Ok(decoder)

@@ -152,7 +152,7 @@ impl<'a> Demuxer<'a> {
         };
         // SAFETY: frees what is left of the dictionary; null is allowed.
         unsafe { sys::av_dict_free(&raw mut options) };
-        Code::check(opened)?;
+        Code::check(opened).map_err(Code::blame_file)?;
         // From here on the context is freed by drop, whatever fails.
         let mut demuxer = Self {
             context,

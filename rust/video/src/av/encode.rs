@@ -74,7 +74,7 @@ fn allocate(width: c_int, height: c_int, format: sys::AVPixelFormat) -> Result<F
 }
 
 impl Encoder {
-    fn open(settings: &EncoderSettings, global_header: bool) -> Result<Self, Code> {
+    fn open(settings: &EncoderSettings, matrix: c_int, global_header: bool) -> Result<Self, Code> {
         // SAFETY: the name is NUL-terminated; null when that encoder was not built in.
         let codec = unsafe { sys::avcodec_find_encoder_by_name(settings.encoder.as_ptr()) };
         if codec.is_null() {
@@ -95,7 +95,7 @@ impl Encoder {
             } else {
                 sys::AVPixelFormat::YUV420P
             };
-            c.colorspace = if default_matrix(height) == sys::SWS_CS_ITU709 {
+            c.colorspace = if matrix == sys::SWS_CS_ITU709 {
                 sys::AVColorSpace::BT709
             } else {
                 sys::AVColorSpace::SMPTE170M
@@ -149,10 +149,16 @@ impl Muxer {
                 url.as_ptr(),
             )
         })?;
+        // JPEG knows one matrix only.
+        let matrix = if settings.full_range {
+            sys::SWS_CS_ITU601
+        } else {
+            default_matrix(c_int::try_from(settings.height).map_err(|_| Code::INVALID)?)
+        };
         let output = Output(NonNull::new(raw).ok_or(Code::NO_MEMORY)?);
         // SAFETY: an output context has a format.
         let global = unsafe { (*(*raw).oformat).flags & sys::AVFMT_GLOBALHEADER != 0 };
-        let encoder = Encoder::open(settings, global)?;
+        let encoder = Encoder::open(settings, matrix, global)?;
         // SAFETY: encoder and output context are open and exclusively owned; the stream belongs to
         // the context, whose header is written once.
         unsafe {
@@ -192,7 +198,7 @@ impl Muxer {
             rgb,
             yuv,
             packet,
-            matrix: default_matrix(height),
+            matrix,
             written: 0,
         })
     }
@@ -207,11 +213,18 @@ impl Muxer {
             return Err(Code::INVALID);
         }
         for (y, row) in picture.chunks_exact(width * 3).enumerate() {
-            // SAFETY: the frame owns `height` rows of `linesize` bytes, each at least width * 3.
-            unsafe {
+            let (start, stride) = {
                 let frame = self.rgb.get();
-                let to = frame.data[0].offset(y as isize * frame.linesize[0] as isize);
-                ptr::copy_nonoverlapping(row.as_ptr(), to, row.len());
+                (frame.data[0], frame.linesize[0] as usize)
+            };
+            // SAFETY: the frame owns `height` rows of `stride` bytes, at least width * 3.
+            let to = unsafe { std::slice::from_raw_parts_mut(start.add(y * stride), stride) };
+            let (inside, beyond) = to.split_at_mut(row.len());
+            inside.copy_from_slice(row);
+            // libswscale reads past an odd width when it halves the chroma.
+            let last = &row[row.len() - 3..];
+            for (byte, &value) in beyond.iter_mut().zip(last.iter().cycle()) {
+                *byte = value;
             }
         }
         // SAFETY: the encoder may still hold the buffers of the last picture; this gives us our own.

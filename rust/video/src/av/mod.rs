@@ -26,6 +26,7 @@ impl Code {
     pub(crate) const AGAIN: Self = Self(sys::AVERROR(libc::EAGAIN));
     pub(crate) const NO_MEMORY: Self = Self(sys::AVERROR(libc::ENOMEM));
     pub(crate) const INVALID: Self = Self(sys::AVERROR(libc::EINVAL));
+    const BAD_DATA: Self = Self(sys::AVERROR_INVALIDDATA);
     pub(crate) const NO_DECODER: Self = Self(sys::AVERROR_DECODER_NOT_FOUND);
     pub(crate) const NO_ENCODER: Self = Self(sys::AVERROR_ENCODER_NOT_FOUND);
     pub(crate) const NO_STREAM: Self = Self(sys::AVERROR_STREAM_NOT_FOUND);
@@ -37,6 +38,16 @@ impl Code {
             Err(Self(value))
         } else {
             Ok(value)
+        }
+    }
+
+    /// A demuxer runs out of memory when damaged bytes ask for absurd tables: that is the file's
+    /// fault, not the machine's.
+    fn blame_file(self) -> Self {
+        if self == Self::NO_MEMORY {
+            Self::BAD_DATA
+        } else {
+            self
         }
     }
 
@@ -75,4 +86,18 @@ fn ratio(q: sys::AVRational) -> f64 {
     } else {
         f64::from(q.num) / f64::from(q.den)
     }
+}
+
+/// The linked libraries and their versions, such as `("libavcodec", "59.37.100")`.
+pub fn libraries() -> [(&'static str, String); 4] {
+    // SAFETY: these read constants of the libraries.
+    let versions = unsafe {
+        [
+            ("libavcodec", sys::avcodec_version()),
+            ("libavformat", sys::avformat_version()),
+            ("libavutil", sys::avutil_version()),
+            ("libswscale", sys::swscale_version()),
+        ]
+    };
+    versions.map(|(name, v)| (name, format!("{}.{}.{}", v >> 16, v >> 8 & 255, v & 255)))
 }
