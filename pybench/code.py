@@ -53,9 +53,12 @@ def code_id(trial: Trial) -> str:
     """32 hexadecimal digits of the code behind a trial.
 
     Covered are the training loop, the components that the trial's specs name, whatever of
-    pybench these import when they run, and the sources of the Rust kernels they call. A component
-    that another one names in a string (``base="focal"``, the metrics of a task) is covered too.
-    Of a plug-in its own file is covered, not what it imports from outside pybench.
+    pybench these import when they run, the metrics of the task, and the sources of the Rust kernels
+    that all of these call. A component that another one names in a string (``base="focal"``) is
+    covered too. Of a plug-in its own file is covered, not what it imports from outside pybench.
+
+    Raises:
+        SpecError: a component that does not exist.
     """
     specs: list[tuple[Registry[Any], str]] = [
         (tasks, trial.task),
@@ -65,16 +68,22 @@ def code_id(trial: Trial) -> str:
         (losses, trial.loss),
         *((steps, step) for step in trial.steps),
     ]
-    named = {f"{registry.package}.{name}" for registry, spec in specs for name in _names(spec)}
-    return _code_id(frozenset(named))
+    named = (_components(registry.package, spec) for registry, spec in specs)
+    return _code_id(_metrics(trial.task).union(*named))
 
 
-def _names(spec: str | Spec) -> Iterator[str]:
-    for term in (parse(spec) if isinstance(spec, str) else spec).terms:
-        yield term.name
-        for _, value in term.keywords:
-            if isinstance(value, Spec):
-                yield from _names(value)
+# A grid of 10,000 trials has few specs and fewer sets of components: each is looked at once.
+@functools.cache
+def _components(package: str, spec: str) -> frozenset[str]:
+    registry = _REGISTRIES[package]
+    return frozenset(f"{package}.{registry.file(name).stem}" for name in _names(spec))
+
+
+@functools.cache
+def _metrics(task: str) -> frozenset[str]:
+    meta = tasks.build(task).meta
+    named = {name for spec in (meta.headline, *meta.metrics) for name in _names(spec)}
+    return frozenset(f"{metrics.package}.{name}" for name in named)
 
 
 @functools.cache
@@ -86,18 +95,22 @@ def _code_id(components: frozenset[str]) -> str:
         path = None if name in used else _file(name)
         if path is not None:
             used[name] = source = _source(path, name)
-            pending |= source.modules | set(_components_in(name, source.words))
+            package = name.rpartition(".")[0]
+            if package in _REGISTRIES and package != tasks.package:
+                pending |= {f"{package}.{w}" for w in source.words & set(_REGISTRIES[package])}
+            pending |= source.modules
     parts = [f"{name} {source.digest}" for name, source in used.items()]
     kernels = {kernel for source in used.values() for kernel in source.kernels}
     return _digest("\n".join(sorted([*parts, *_kernel_parts(kernels)])))
 
 
-def _components_in(name: str, words: Collection[str]) -> Iterator[str]:
-    """Components that a component means by its words: a task its metrics, others their kind."""
-    package = name.rpartition(".")[0]
-    if package in _REGISTRIES:
-        registry = metrics if package == tasks.package else _REGISTRIES[package]
-        yield from (f"{registry.package}.{word}" for word in words if word in registry)
+def _names(spec: str | Spec) -> Iterator[str]:
+    """Names of a spec's terms and of the specs inside it."""
+    for term in (parse(spec) if isinstance(spec, str) else spec).terms:
+        yield term.name
+        for _, value in term.keywords:
+            if isinstance(value, Spec):
+                yield from _names(value)
 
 
 def _kernel_parts(kernels: Collection[str]) -> Iterator[str]:
@@ -110,6 +123,7 @@ def _kernel_parts(kernels: Collection[str]) -> Iterator[str]:
         yield from (f"kernel {name} {digests.get(name, whole)}" for name in kernels)
 
 
+@functools.cache
 def _file(name: str) -> Path | None:
     """File of a component or module; None for what is not Python of pybench."""
     package, _, last = name.rpartition(".")

@@ -120,11 +120,9 @@ def _torch() -> dict[str, Any]:
     used = torch.cuda.is_initialized()
     return {
         "torch": str(torch.__version__),
-        "threads": torch.get_num_threads(),
         "cuda": torch.version.cuda,
         "cuda_device": torch.cuda.get_device_name() if used else None,
         "cudnn": torch.backends.cudnn.version() if used else None,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "tf32": torch.backends.cuda.matmul.allow_tf32,
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
     }

@@ -83,7 +83,7 @@ def owner(path: Path) -> Owner | None:
     """Who holds the lease at ``path``, alive or not; None when nobody does."""
     try:
         return Owner.parse(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError:
         # Only a power cut tears a lease, and no process outlives that.

@@ -405,14 +405,14 @@ def _head(path: Path) -> dict[str, Any]:
             if found != size:
                 msg = f"{name} must have {size} bytes, got {found}"
                 raise _DamagedError(msg)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         if not path.exists():
-            raise
+            raise FileNotFoundError(place) from error
         msg = f"{Path(error.filename).name} is missing"
         raise _DamagedError(msg) from error
     except _DamagedError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, NotADirectoryError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"{RECORD} cannot be read ({error})"
         raise _DamagedError(msg) from error
     return dict(head)

@@ -184,6 +184,8 @@ def _train(trial: Trial, task: Task, dataset: Dataset) -> Result:
             "parameters": sum(p.numel() for p in model.parameters()),
             "gradient_norm_0": first_norm,
             "steps_taken": step,
+            "threads": torch.get_num_threads(),
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
             "train_s": round(trained_s, 4),
         },
     )

@@ -433,13 +433,13 @@ def test_a_stamp_holds_no_name_of_this_host_and_no_path() -> None:
     assert os.uname().nodename not in text.replace(stamp["cpu"], "")
     assert str(Path.home()) not in text
     assert {"cpu", "cores", "memory_mib", "os", "python", "numpy", "torch", "git_sha"} <= set(stamp)
-    assert stamp["threads"] == torch.get_num_threads()
+    assert stamp["torch"] == torch.__version__
 
 
 def test_torch_facts_need_torch_to_be_in_use() -> None:
     code = (
         "from pybench import host; import sys\n"
-        "stamp = host.stamp(); assert 'threads' not in stamp and 'torch' not in sys.modules\n"
-        "import torch; assert host.stamp()['threads'] == torch.get_num_threads()"
+        "stamp = host.stamp(); assert 'tf32' not in stamp and 'torch' not in sys.modules\n"
+        "import torch; assert host.stamp()['tf32'] is False"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
