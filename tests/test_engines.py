@@ -336,8 +336,9 @@ def test_a_killed_driver_of_workers_leaves_no_orphan_and_loses_no_trial(
 def test_a_driver_killed_again_and_again_gets_there_with_nothing_torn(
     tmp_path: Path, reference: Path
 ) -> None:
+    jobs = many(KILLS + 2)
     context = multiprocessing.get_context("forkserver")
-    arguments = (str(tmp_path), "inline", "1", "12")
+    arguments = (str(tmp_path), "inline", "1", str(len(jobs)))
     moments, kills = random.Random(0), 0
     for _ in range(KILLS):
         process = context.Process(target=drive.main, args=arguments)
@@ -346,10 +347,10 @@ def test_a_driver_killed_again_and_again_gets_there_with_nothing_torn(
         process.kill()
         process.join()
         kills += process.exitcode == -signal.SIGKILL
-        assert Store(tmp_path).done() | Store(tmp_path).failed() <= {j.id for j in many(12)}
+        assert Store(tmp_path).done() | Store(tmp_path).failed() <= {job.id for job in jobs}
     assert kills
-    events = run(tmp_path, "inline", many(12))
-    assert ends(events) == {job.id: "done" for job in many(12)}
+    events = run(tmp_path, "inline", jobs)
+    assert ends(events) == {job.id: "done" for job in jobs}
     assert not (tmp_path / "quarantine").exists()
     for one in JOBS[:2]:
         assert_same(record(tmp_path, one), record(reference, one))
