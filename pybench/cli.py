@@ -64,7 +64,8 @@ def _explain(error: Exception) -> tuple[str, int]:
     text = " ".join(str(error).split()) or type(error).__name__
     wrong_usage = {"SpecError", "SuiteError", "UsageError", "EngineError"}
     kinds = {cls.__name__ for cls in type(error).__mro__}
-    if kinds & wrong_usage or isinstance(error, FileNotFoundError | NotADirectoryError):
+    absent = FileNotFoundError | NotADirectoryError | LookupError
+    if kinds & wrong_usage or isinstance(error, absent):
         return text, USAGE
     if kinds & {"MissingPartError", "ImportError"}:
         return text, MISSING
@@ -175,6 +176,10 @@ def run(
     engine: Annotated[str, typer.Option(help="inline or local")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Trials side by side.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run.")] = False,
+    wall_limit_s: Annotated[float, typer.Option(help="Seconds a trial may take.")] = 3600.0,
+    memory_limit_mib: Annotated[
+        float | None, typer.Option(help="Memory a trial may take; default: its share.")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option(help="Run failed trials again.")] = False,
     store: StoreDir = Path("results"),
     json: Json = False,
@@ -196,7 +201,14 @@ def run(
         _dry_run(planned, runner.status(planned, opened, workers or os.cpu_count() or 1), json)
         return OK
     outcome = runner.run(
-        planned, opened, engine=engine, workers=workers, retry_failed=retry_failed, quiet=json
+        planned,
+        opened,
+        engine=engine,
+        workers=workers,
+        wall_limit_s=wall_limit_s,
+        memory_limit_mib=memory_limit_mib,
+        retry_failed=retry_failed,
+        quiet=json,
     )
     board = _write_board(planned, opened, store / planned.name, _command())
     if json:

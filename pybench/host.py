@@ -42,6 +42,11 @@ def process_start(pid: int) -> int | None:
     return None if state in "ZX" else int(start)
 
 
+def memory_mib() -> int:
+    """Memory of this machine in MiB."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
 def resident_mib(pid: int) -> float:
     """Resident memory of a process in MiB; 0 when it no longer runs."""
     try:
@@ -62,7 +67,7 @@ def _machine() -> dict[str, Any]:
         "host_id": host_id(),
         "cpu": _cpu_model(),
         "cores": cores(),
-        "memory_mib": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
+        "memory_mib": memory_mib(),
         "os": f"{platform.system()} {platform.release()}",
         **_checkout(),
     }

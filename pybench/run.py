@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pybench import host
 from pybench import suite as suites
 from pybench.code import code_id
 from pybench.engines import Job, Settings, engine_class
@@ -110,14 +111,27 @@ def run(
     *,
     engine: str = "local",
     workers: int | None = None,
+    wall_limit_s: float | None = None,
+    memory_limit_mib: float | None = None,
     retry_failed: bool = False,
     quiet: bool = False,
 ) -> Outcome:
     """Run what is left of a suite.
 
+    Args:
+        planned: the suite and its trials.
+        store: where results go.
+        engine: name of the engine.
+        workers: trials side by side; by default as many as the cores carry.
+        wall_limit_s: seconds a trial may take, or None.
+        memory_limit_mib: memory a trial may take; by default its share of 90 % of the machine.
+        retry_failed: run failed trials again.
+        quiet: say nothing on stderr.
+
     Returns:
         The outcome; a KeyboardInterrupt passes through after the workers have stopped.
     """
+    kind = engine_class(engine)
     ids = [job.id for job in planned.jobs]
     over = store.done(ids) | (set() if retry_failed else store.failed(ids))
     todo = tuple(job for job in planned.jobs if job.id not in over)
@@ -142,9 +156,11 @@ def run(
         data={task: ref.path for task, ref in planned.data.items() if ref.provenance == "real"},
         cache=cache,
         workers=count,
+        wall_limit_s=wall_limit_s,
+        memory_limit_mib=memory_limit_mib or 0.9 * host.memory_mib() / count,
     )
     names = {job.id: f"{job.trial.task}: {job.trial.name} seed {job.trial.seed}" for job in todo}
-    with reporter.live(), engine_class(engine)(settings) as pool:
+    with reporter.live(), kind(settings) as pool:
         for event in pool.run(todo):
             if event.status == "started":
                 progress.running.add(event.id)
