@@ -8,11 +8,10 @@ whole clip. The first two must stay near chance, the third far below the last.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import itertools
 import os
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from pybench import video
 from pybench.data import crash_scenes
 from pybench.data.traffic import CLASSES, FRAMES
 from pybench.models.small3d import Small3D
+from pybench.processes import pool
 from pybench.seeds import generator, integer
 from pybench.types import ModelContext
 
@@ -58,9 +58,8 @@ class Row:
 
 def views(clips: int, seed: int, workers: int) -> Views:
     """Write and read back clips, equally many per class."""
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(workers, context) as pool:
-        seen = list(pool.map(partial(_view, seed), range(clips), chunksize=4))
+    with pool(workers) as processes:
+        seen = list(processes.map(partial(_view, seed), range(clips), chunksize=4))
     labels = np.arange(clips, dtype=np.int64) % len(CLASSES)
     return Views(labels, np.array([s for s, _ in seen]), np.stack([f for _, f in seen]))
 
@@ -142,7 +141,7 @@ def _by_frame(seen: Views, train: Labels, test: Labels, seed: int) -> Labels:
     layers: list[nn.Module] = []
     widths = (3, 16, 32, 64, 96)
     torch.manual_seed(seed)
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in itertools.pairwise(widths):
         layers += [nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
     net = nn.Sequential(
         *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(96, len(CLASSES))

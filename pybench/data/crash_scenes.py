@@ -9,10 +9,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -33,6 +31,7 @@ from pybench.data.traffic import (
     Scene,
     simulate,
 )
+from pybench.processes import pool
 from pybench.seeds import generator
 
 VERSION = "1"
@@ -581,10 +580,8 @@ def _written(jobs: list[_Job], workers: int) -> Iterator[Scene]:
     if workers == 1:
         yield from map(_write, jobs)
         return
-    # A fresh process per worker: the caller may hold threads, which a fork would break.
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(workers, context) as pool:
-        yield from pool.map(_write, jobs, chunksize=4)
+    with pool(workers) as processes:
+        yield from processes.map(_write, jobs, chunksize=4)
 
 
 def _write(job: _Job) -> Scene:

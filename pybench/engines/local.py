@@ -6,12 +6,10 @@ crashes, hangs or grows takes only its own trial along, and no worker outlives t
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -19,11 +17,11 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pybench import host
 from pybench.engines import POLL_S, Engine, Event, Job, Queue, Settings, fail, work
+from pybench.processes import main_hidden
 from pybench.store import Store, StoreError
 
 if TYPE_CHECKING:
@@ -163,20 +161,9 @@ def _start(job: Job, settings: Settings, store: Store) -> Worker:
     inbox, outbox = context.Pipe(duplex=False)
     log = store.log(job.id)
     process = context.Process(target=_run, args=(job, settings, outbox, log), daemon=True)
-    with outbox, _main_hidden():
+    with outbox, main_hidden():
         process.start()
     return Worker(job, process, inbox, log)
-
-
-@contextlib.contextmanager
-def _main_hidden() -> Iterator[None]:
-    """Keep multiprocessing from running the user's main module again in each worker."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 def _run(job: Job, settings: Settings, outbox: Connection, log: Path) -> None:

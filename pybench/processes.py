@@ -1,0 +1,32 @@
+"""Processes of our own, started clean: neither threads nor the user's main module come along."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from types import ModuleType
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of fresh processes for work that needs no torch.
+
+    They are spawned, not forked from the server that trials are forked from: that server loads
+    torch once, when it starts, and must not be started by somebody who does not ask for it.
+    """
+    with main_hidden(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as found:
+        yield found
+
+
+@contextmanager
+def main_hidden() -> Iterator[None]:
+    """Keep multiprocessing from running the user's main module again in each new process."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
