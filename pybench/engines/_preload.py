@@ -3,6 +3,7 @@
 Nothing here may start threads of torch or touch CUDA: neither survives a fork.
 """
 
+import numpy.ma  # noqa: F401  (numpy itself loads it at the first np.unique)
 import safetensors.torch  # noqa: F401
 import torch
 
