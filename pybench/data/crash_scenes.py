@@ -387,10 +387,11 @@ def _expose(
     """Automatic exposure towards a random walk, then sensor noise."""
     frames, height, width = canvas.shape
     goal = rng.uniform(55, 85) if scene.night else rng.uniform(85, 130)
-    walk = np.cumsum(rng.normal(0, 1.5, frames))
-    goal = goal + rng.normal(0, 1.0, frames) + walk - walk.mean()
+    walk = np.cumsum(rng.normal(0, 1.8, frames))
+    goal = goal + rng.normal(0, 2.0, frames) + walk - walk.mean()
     sigma = math.exp(rng.uniform(math.log(knobs.noise[0]), math.log(knobs.noise[1])))
     tile = np.rint(rng.normal(0, sigma, (height + 61, width + 61))).astype(np.int16)
+    dither = rng.integers(0, 64, (height + 61, width + 61, 1)).astype(np.uint16)
     offsets = rng.integers(0, 61, (frames, 2))
     out = np.empty((frames, height, width, 3), np.uint8)
     for t in range(frames):
@@ -399,12 +400,17 @@ def _expose(
         gain = goal[t] / max(float(some.mean()), 1.0)
         # Saturation takes some light away; once more brings the mean home.
         gain *= goal[t] / max(float(np.minimum(some * gain, 255).mean()), 1.0)
-        lit = pixels.astype(np.uint16)
-        lit *= np.uint16(min(gain, 4.0) * 64)  # 64ths: the product still fits 16 bits
-        lit >>= 6
+        # In 64ths, so that the product fits 16 bits; the gain's rest is spread as dither.
+        gain = min(gain, 3.9) * 64
+        rest = int((gain - int(gain)) * float(some.mean()))
         dy, dx = offsets[t]
+        here = slice(dy, dy + height), slice(dx, dx + width)
+        lit = pixels.astype(np.uint16)
+        lit *= np.uint16(gain)
+        lit += dither[here] + np.uint16(rest)
+        lit >>= 6
         signed = lit.view(np.int16)
-        signed += tile[dy : dy + height, dx : dx + width, None]
+        signed += tile[here][..., None]
         np.maximum(signed, 0, out=signed)
         np.minimum(signed, 255, out=signed)
         out[t] = signed[..., :3]
