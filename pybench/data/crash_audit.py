@@ -8,12 +8,12 @@ whole clip. The first two must stay near chance, the third far below the last.
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +141,7 @@ def _by_frame(seen: Views, train: Labels, test: Labels, seed: int) -> Labels:
     layers: list[nn.Module] = []
     widths = (3, 16, 32, 64, 96)
     torch.manual_seed(seed)
-    for a, b in itertools.pairwise(widths):
+    for a, b in pairwise(widths):
         layers += [nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
     net = nn.Sequential(
         *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(96, len(CLASSES))

@@ -40,6 +40,10 @@ HEIGHT, WIDTH = 180, 320
 TRAIN = {"none": 196, "ego": 61, "other": 53}
 TEST = {"none": 114, "ego": 60, "other": 60}
 UNLABELLED = 8
+LEAST = 3
+"""Of a class in a part, whatever the scale."""
+BYTES = (70_000, 250_000)
+"""Smallest and largest file, roughly; between them evenly in the logarithm."""
 
 Frames = NDArray[np.uint8]
 
@@ -380,30 +384,42 @@ def _in_front(rng: np.random.Generator, scene: Scene, lens: Lens) -> list[Polygo
     return out
 
 
+def _brightness(rng: np.random.Generator, night: bool, frames: int) -> Array:
+    """(T,) mean grey level of every frame: a random walk with flicker, whatever is in view."""
+    goal = rng.uniform(55, 85) if night else rng.uniform(85, 130)
+    walk = np.cumsum(rng.normal(0, 1.8, frames))
+    return np.asarray(goal + rng.normal(0, 3.0, frames) + walk - walk.mean())
+
+
 def _expose(
-    rng: np.random.Generator, scene: Scene, knobs: Difficulty, canvas: NDArray[np.uint32]
+    rng: np.random.Generator, goal: Array, knobs: Difficulty, canvas: NDArray[np.uint32]
 ) -> Frames:
-    """Automatic exposure towards a random walk, then sensor noise."""
+    """Automatic exposure towards `goal`, then sensor noise."""
     frames, height, width = canvas.shape
-    goal = rng.uniform(55, 85) if scene.night else rng.uniform(85, 130)
-    walk = np.cumsum(rng.normal(0, 1.5, frames))
-    goal = goal + rng.normal(0, 1.0, frames) + walk - walk.mean()
     sigma = math.exp(rng.uniform(math.log(knobs.noise[0]), math.log(knobs.noise[1])))
     tile = np.rint(rng.normal(0, sigma, (height + 61, width + 61))).astype(np.int16)
+    dither = rng.integers(0, 32, (height + 61, width + 61, 1)).astype(np.uint16)
     offsets = rng.integers(0, 61, (frames, 2))
     out = np.empty((frames, height, width, 3), np.uint8)
     for t in range(frames):
         pixels = canvas[t].view(np.uint8).reshape(height, width, 4)
-        some = pixels[::3, ::3, :3].astype(np.int64)
-        gain = goal[t] / max(float(some.mean()), 1.0)
-        # Saturation takes some light away; once more brings the mean home.
-        gain *= goal[t] / max(float(np.minimum(some * gain, 255).mean()), 1.0)
-        lit = pixels.astype(np.uint16)
-        lit *= np.uint16(min(gain, 4.0) * 64)  # 64ths: the product still fits 16 bits
-        lit >>= 6
+        some = pixels[::3, ::3, :3].astype(np.float64)
+        # Means are rounded: the order of a sum differs between processors in the last digits.
+        mean = round(float(some.mean()), 3)
+        gain = 1.0
+        for _ in range(4):  # saturation takes light away, so the gain is approached
+            gain *= goal[t] / max(round(float(np.minimum(some * gain, 255).mean()), 3), 1.0)
+        # In 32nds, so that the product fits 16 bits; the gain's rest is spread as dither.
+        gain = min(gain, 7.9) * 32
+        rest = int((gain - int(gain)) * mean)
         dy, dx = offsets[t]
+        here = slice(dy, dy + height), slice(dx, dx + width)
+        lit = pixels.astype(np.uint16)
+        lit *= np.uint16(gain)
+        lit += dither[here] + np.uint16(rest)
+        lit >>= 5
         signed = lit.view(np.int16)
-        signed += tile[dy : dy + height, dx : dx + width, None]
+        signed += tile[here][..., None]
         np.maximum(signed, 0, out=signed)
         np.minimum(signed, 255, out=signed)
         out[t] = signed[..., :3]
@@ -418,6 +434,7 @@ def render(
 ) -> Frames:
     """The frames (T, H, W, 3) uint8 of a scene."""
     height, width = size
+    goal = _brightness(rng, scene.night, len(scene.pose))
     ego, camera = scene.pose[:, EGO], scene.camera
     x, z, yaw = ego[:, 0], ego[:, 1], ego[:, 2]
     ahead = 4.5 / 2 - BUMPER
@@ -438,7 +455,7 @@ def render(
             *_in_front(rng, scene, lens),
         ],
     )
-    return _expose(rng, scene, knobs or Difficulty(), canvas)
+    return _expose(rng, goal, knobs or Difficulty(), canvas)
 
 
 # --- the folder -------------------------------------------------------------------------------
@@ -502,11 +519,33 @@ def write(
 ) -> Scene:
     """Write one clip as a video file."""
     scene, frames = clip(kind, seed, name, knobs)
-    # Drawn apart from the class, so that the size of a file says little about what it shows.
+    # A camera of constant bit rate: the size is drawn apart from the class and says nothing.
     draw = generator(seed, "crash-scenes", name, "encoder")
-    quality = int(draw.integers(3, 14) if codec == "mpeg4" else draw.integers(18, 32))
-    video.write(path, frames, fps=FPS, codec=codec, gop=12, quality=quality)
+    size = math.exp(draw.uniform(math.log(BYTES[0]), math.log(BYTES[1])))
+    _encode(path, frames, codec, size, draw.random())
     return scene
+
+
+def _encode(path: Path, frames: Frames, codec: video.Codec, size: float, start: float) -> None:
+    """Write with a quantiser that comes near the size, found by at most four secants.
+
+    `start` in 0..1 is where the search begins: anywhere, so that still scenes and moving ones do
+    not come to the size from different sides.
+    """
+    low, high = (2, 31) if codec == "mpeg4" else (10, 45)
+    quality = round(low + (0.1 + 0.3 * start) * (high - low))
+    slope = -0.2  # of the logarithm of the size, per step of the quantiser
+    before: tuple[int, float] | None = None
+    for _ in range(4):
+        video.write(path, frames, fps=FPS, codec=codec, gop=12, quality=quality)
+        over = math.log(path.stat().st_size / size)
+        if before:
+            slope = min(-0.04, (over - before[1]) / (quality - before[0]))
+        before = quality, over
+        better = min(max(quality + round(-over / slope), low), high)
+        if better == quality:
+            break
+        quality = better
 
 
 def make(
@@ -521,7 +560,7 @@ def make(
 
     Args:
         directory: made if need be.
-        scale: share of the default number of clips, > 0; at least 5 per class and part.
+        scale: share of the default number of clips, > 0; at least 3 per class and part.
         seed: in [0, 2**64).
         workers: processes; by default one per core this process may use.
         knobs: how hard; the main set's by default.
@@ -536,11 +575,13 @@ def make(
         (kind, part)
         for part, counts in (("train", TRAIN), ("test", TEST))
         for kind, count in counts.items()
-        for _ in range(max(5, round(count * scale)))
+        for _ in range(max(LEAST, round(count * scale)))
     ]
     deal = generator(seed, "crash-scenes", "order")
     plan = [plan[i] for i in deal.permutation(len(plan))]
-    unlabelled = [CLASSES[i] for i in deal.integers(0, len(CLASSES), UNLABELLED)]
+    unlabelled = [
+        CLASSES[i] for i in deal.integers(0, len(CLASSES), max(1, round(UNLABELLED * scale)))
+    ]
     jobs = [
         _Job(f"{where.upper()}_{i:04d}", kind, directory / where / f"{where.upper()}_{i:04d}.mp4",
              "h264" if i % 10 == 9 else "mpeg4", seed, knobs)

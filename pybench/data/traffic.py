@@ -376,7 +376,7 @@ def _ego_slot(rng: np.random.Generator, plan: EgoPlan, knobs: Difficulty) -> tup
         late = np.clip(when - _TIME, 0.0, reaction)
         mine, theirs, gap, met = pace + brake * late, _constant(speed), 0.0, when
     elif plan in ("queue", "leave"):
-        gap, met = rng.uniform(1.0, 8.0), 0.0
+        gap, met = rng.uniform(0.5, 6.5), 0.0
         go = when if plan == "leave" else 9.0
         pull = rng.uniform(1.5, 3.0)
         theirs = _leaving(go, pull)
@@ -385,7 +385,7 @@ def _ego_slot(rng: np.random.Generator, plan: EgoPlan, knobs: Difficulty) -> tup
         if plan == "leave" and math.cos(yaw) < -0.3:
             yaw += math.pi
     elif plan == "stop":
-        gap = rng.uniform(0.3, 6.0)
+        gap = rng.uniform(0.3, 4.5)
         met = rng.uniform(0.6, 3.9)
         mine = _stopping(rng.uniform(4.0, 10.0), met, rng.uniform(1.1, 2.4))
         theirs = _stopping(speed, met - rng.uniform(0.1, 0.6), rng.uniform(0.8, 1.6))
