@@ -46,7 +46,12 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except KeyboardInterrupt:
-        _leave("interrupted; run the same command again to go on", INTERRUPTED)
+        print("pybench: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # At once: the engine has stopped its workers, and a server of workers that is still
+        # loading torch ends by itself when this process is gone.
+        os._exit(INTERRUPTED)
     except Exception as error:
         if os.environ.get("PYBENCH_DEBUG") == "1":
             raise

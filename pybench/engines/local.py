@@ -162,7 +162,15 @@ def _start(job: Job, settings: Settings, store: Store) -> Worker:
     log = store.log(job.id)
     process = context.Process(target=_run, args=(job, settings, outbox, log), daemon=True)
     with outbox, main_hidden():
-        process.start()
+        # The first start waits for the server to load torch, in a read that Ctrl-C does not end
+        # (polars has its signals restarted); a thread that is joined again and again does.
+        starter = threading.Thread(target=process.start, daemon=True)
+        starter.start()
+        while starter.is_alive():
+            starter.join(POLL_S)
+    if process.pid is None:
+        msg = f"a worker process must start for '{job.trial.name}', got none; see the output above"
+        raise ChildProcessError(msg)
     return Worker(job, process, inbox, log)
 
 
