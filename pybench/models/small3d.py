@@ -27,7 +27,7 @@ class Small3D:
     Deviations: none.
     """
 
-    width: int = 12
+    width: int = 16
     dropout: float = 0.2
 
     kind: ClassVar[Kind] = "classes"

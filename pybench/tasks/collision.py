@@ -43,7 +43,7 @@ class Collision(Task):
             "average_precision",
             "roc_auc",
         ),
-        budget=Budget(epochs=12, batch=16, lr=2e-3),
+        budget=Budget(epochs=10, batch=16, lr=4e-3),
         trial_s=4.0,
         reader="dacon",
         published="dashcam_collision",
