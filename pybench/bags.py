@@ -36,7 +36,13 @@ def paired_plan(sampler: Sampler, context: SampleContext, seed: int, epoch: int)
             f"training bags must be abnormal and normal ones, got {len(abnormal)} and {len(normal)}"
         )
         raise ValueError(msg)
-    drawn = sampler.plan(replace(context, labels=labels[abnormal], normal=None), seed, epoch)
+    alone = replace(
+        context,
+        labels=labels[abnormal],
+        normal=None,
+        batch_size=max(context.batch_size // 2, 1),
+    )
+    drawn = sampler.plan(alone, seed, epoch)
     rng = generator(seed, "sampler", "normal bags", epoch)
     rounds = -(-len(drawn) // len(normal))
     partners = np.concatenate([rng.permutation(normal) for _ in range(rounds)])[: len(drawn)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,18 @@ class Members:
         drawn: NDArray[np.int64] = self.samples[self.starts[rows] + at]
         return drawn
 
+    def each(self) -> Iterator[NDArray[np.int64]]:
+        """The members of one class after another."""
+        yield from np.split(self.samples, self.starts[1:])
+
+    def deal(self, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(K, size) members of each class, dealt from a shuffled deck; a new one when it is out."""
+        dealt = np.empty((len(self.counts), size), dtype=np.int64)
+        for row, deck in zip(dealt, self.each(), strict=True):
+            decks = np.tile(deck, (-(-size // len(deck)), 1))
+            row[:] = rng.permuted(decks, axis=1, out=decks).reshape(-1)[:size]
+        return dealt
+
 
 def members(context: SampleContext) -> Members:
     """Group the training samples by class.
@@ -62,6 +75,42 @@ def _grouped(labels: NDArray[np.int64]) -> Members:
     order = np.argsort(labels.astype(np.min_scalar_type(len(counts))), kind="stable")
     present = np.flatnonzero(counts)
     return Members(present, counts[present], order)
+
+
+def drawn_by_class(
+    context: SampleContext, grouped: Members, weights: NDArray[np.float64], rng: np.random.Generator
+) -> Draw:
+    """N independent draws: a class with probability proportional to its weight, then a member.
+
+    Args:
+        context: the training samples, N of them.
+        grouped: their classes.
+        weights: (K,) >= 0, one per class of ``grouped``; all 0 is taken as all equal.
+        rng: where the random numbers come from.
+    """
+    total = weights.sum()
+    shares = weights / total if total > 0 else np.full(len(weights), 1 / len(weights))
+    # How often each class comes, then in random order: as one draw after another, but 3 times as
+    # fast, since the members of a class lie together.
+    times = rng.multinomial(len(context), shares)
+    drawn = grouped.draw(np.repeat(np.arange(len(shares)), times), rng)
+    return with_repeats_marked(rng.permutation(drawn), len(context))
+
+
+def dealt_in_turn(context: SampleContext, group: int, rng: np.random.Generator) -> Draw:
+    """Groups of one class, the classes in turn, the members of each from a shuffled deck.
+
+    Each round holds every class once, in random order. There are as many groups as N samples need,
+    the last one whole.
+    """
+    grouped = members(context)
+    classes, groups = len(grouped.classes), -(-len(context) // group)
+    rounds = -(-groups // classes)
+    order = np.tile(np.arange(classes), (rounds, 1))
+    order = rng.permuted(order, axis=1, out=order)
+    dealt = grouped.deal(rounds * group, rng).reshape(classes, rounds, group)
+    drawn = dealt[order, np.arange(rounds)[:, np.newaxis]].reshape(-1)[: groups * group]
+    return with_repeats_marked(drawn, len(context))
 
 
 def with_repeats_marked(indices: NDArray[np.int64], total: int) -> Draw:

@@ -213,6 +213,12 @@ def refusal(task: TaskMeta, row: Trial) -> str | None:
     }
     if criterion.reads not in ("classes", task.kind):
         return f"n/a: {reasons[criterion.reads]}"
+    parts: list[tuple[str, Any]] = [(f"sampler '{row.sampler}'", samplers.build(row.sampler))]
+    parts += [(f"step '{step}'", steps.build(step)) for step in row.steps]
+    for name, part in parts:
+        kinds = getattr(part, "kinds", {task.kind})
+        if task.kind not in kinds:
+            return f"n/a: {name} is for tasks of {' and '.join(kinds)}, this is one of {task.kind}"
     if "two_views" in criterion.needs and row.transform == "none":
         return "the loss needs two views of a sample, and transform 'none' makes none"
     if "two_views" in criterion.needs and task.kind != "classes":

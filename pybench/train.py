@@ -251,7 +251,7 @@ def _sample_context(
         num_classes=len(dataset.classes),
         normal=len(dataset.classes) - 1 if dataset.kind == "bags" else None,
         batch_size=budget.batch,
-        epochs=budget.epochs or 1,
+        epochs=budget.epochs or math.ceil((budget.steps or 0) * budget.batch / len(train)),
         history=tuple(history),
     )
 

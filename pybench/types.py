@@ -280,7 +280,9 @@ class Sampler(Protocol):
     """A configured sampler: which training samples an epoch sees, in which order.
 
     A sampler that evens out the classes says so with ``balances = True``: a loss that re-weights
-    by the original counts as well would correct twice, and the suite warns.
+    by the original counts as well would correct twice, and the suite warns. One that is for some
+    kinds of task only says so with ``kinds``, a set of them. One whose draws come in groups that
+    a batch or a rank must not tear apart says how many with ``group``.
     """
 
     def plan(self, context: SampleContext, seed: int, epoch: int) -> Draw:

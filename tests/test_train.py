@@ -123,3 +123,44 @@ def test_an_impossible_pair_is_refused_with_a_sentence(
 ) -> None:
     reason = refusal(tasks.build(task).meta, toy(task, loss))
     assert reason is None if why is None else reason is not None and reason.startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "why"),
+    [
+        (
+            "toy_clips",
+            {"sampler": "paired_bags"},
+            "n/a: sampler 'paired_bags' is for tasks of bags",
+        ),
+        (
+            "toy_bags",
+            {"sampler": "dynamic_f1"},
+            "n/a: sampler 'dynamic_f1' is for tasks of classes",
+        ),
+        ("toy_bags", {"sampler": "paired_bags"}, None),
+        ("toy_clips", {"sampler": "dynamic_f1"}, None),
+    ],
+)
+def test_a_component_of_another_kind_is_refused_with_a_sentence(
+    task: str, change: dict[str, str], why: str | None
+) -> None:
+    reason = refusal(tasks.build(task).meta, toy(task, "ce", **change))
+    assert reason is None if why is None else reason is not None and reason.startswith(why)
+
+
+@pytest.mark.parametrize("name", samplers.own_names())
+def test_every_sampler_trains(name: str) -> None:
+    task = "toy_bags" if name == "paired_bags" else "toy_clips"
+    result = run_trial(toy(task, "ce", sampler=name))
+    assert result.facts["steps_taken"] > 0
+
+
+def test_a_budget_of_steps_has_epochs_for_schedules() -> None:
+    steps = Budget(epochs=None, steps=12, batch=8)  # 32 training samples: 3 epochs
+    epochs = Budget(epochs=3, batch=8)
+    one, two = (
+        run_trial(toy("toy_clips", "ce", sampler="progressive", budget=budget))
+        for budget in (steps, epochs)
+    )
+    assert one.curves.equals(two.curves)
