@@ -75,3 +75,46 @@ def mean(values: Iterable[Score]) -> Score:
     """
     defined = [value for value in values if value is not None]
     return sum(defined) / len(defined) if defined else None
+
+
+def probabilities(truth: ArrayLike, scores: ArrayLike, classes: Sequence[str] | None) -> Scored:
+    """Check the inputs of a metric whose scores are probabilities.
+
+    Raises:
+        ValueError: as :func:`scored`, or a row that is negative somewhere or does not sum to 1.
+    """
+    data = scored(truth, scores, classes)
+    wrong = (data.scores < 0).any(1) | (abs(data.scores.sum(1) - 1) > 1e-3)
+    if wrong.any():
+        at = int(wrong.argmax())
+        got = f"{data.scores[at].tolist()} at sample {at}"
+        require(False, "scores", "probabilities that sum to 1", got, "apply softmax to logits")
+    return data
+
+
+def by_class(data: Scored, values: NDArray[np.float64]) -> dict[str, Score]:
+    """Mean (N,) value over all samples as ``""``, then over the samples of each class."""
+    groups = [values, *(values[data.truth == c] for c in range(len(data.classes)))]
+    means = [float(group.mean()) if len(group) else None for group in groups]
+    return dict(zip(("", *data.classes), means, strict=True))
+
+
+def equal_width(values: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """(N,) bin of each value in [0, 1]; bin b is (b / bins, (b + 1) / bins], 0 is in the first."""
+    return np.searchsorted(np.arange(1, bins) / bins, values, side="left").astype(np.int64)
+
+
+def equal_mass(values: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """(N,) bin of each value, as many in each; equal values share a bin, so order is no matter."""
+    rank = np.searchsorted(np.sort(values), values, side="left")
+    return np.asarray(rank * bins // max(len(values), 1), dtype=np.int64)
+
+
+def calibration_gap(
+    claimed: NDArray[np.float64], happened: NDArray[np.bool_], bins: NDArray[np.int64]
+) -> Score:
+    """Mean over samples of their bin's |mean claimed probability - frequency|; None without any."""
+    if not len(claimed):
+        return None
+    gaps = np.bincount(bins, weights=claimed - happened)
+    return float(abs(gaps).sum() / len(claimed))

@@ -31,11 +31,12 @@ def score_classes(
     Args:
         predictions: columns ``sample``, ``label``, ``logits``.
         dataset: gives the parts and the class names.
-        names: metric specs.
+        names: metric specs. One that ``reads_counts`` is told the training samples per class.
     """
     samples = predictions["sample"].to_numpy()
     labels = predictions["label"].to_numpy()
     scores = softmax(np.stack(predictions["logits"].to_list()).astype(np.float64))
+    counts = dataset.counts(dataset.splits["train"])
     rows = []
     for part, indices in dataset.parts().items():
         inside = np.isin(samples, indices)
@@ -44,7 +45,10 @@ def score_classes(
             sizes[of] = int((labels[inside] == number).sum())
         for name in names:
             metric = metrics.build(name)
-            values = metric(labels[inside], scores[inside], classes=dataset.classes)
+            told: dict[str, Any] = {"classes": dataset.classes}
+            if getattr(metric, "reads_counts", False):
+                told["counts"] = counts
+            values = metric(labels[inside], scores[inside], **told)
             rows += [
                 {
                     "split": part,
@@ -53,7 +57,7 @@ def score_classes(
                     "value": value,
                     "unit": metric.unit,
                     "higher_is_better": metric.higher_is_better,
-                    "n": sizes[of],
+                    "n": sizes.get(of, sizes[""]),  # a group of classes has no size of its own
                 }
                 for of, value in values.items()
             ]

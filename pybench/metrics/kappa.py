@@ -1,0 +1,52 @@
+"""Cohen's kappa."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from numpy.typing import ArrayLike
+
+from pybench.class_scores import confusion, scored
+from pybench.types import Kind
+
+
+@dataclass(frozen=True)
+class Kappa:
+    r"""Agreement of prediction and truth beyond chance; 1 is perfect, 0 is chance.
+
+    .. math:: \frac{p_o - p_e}{1 - p_e}, \quad p_o = \frac{1}{N}\sum_c TP_c, \quad
+        p_e = \sum_c \frac{t_c}{N} \frac{p_c}{N}
+
+    with t_c samples of class c and p_c predictions of it.
+
+    Inputs: truth (N,) labels in [0, C); scores (N, C), of which the largest is the prediction.
+    Returns: the overall value; None without samples, or when both are of one class throughout.
+    Raises: ValueError for shapes, labels out of range or scores that are not finite.
+    Source: Cohen: A Coefficient of Agreement for Nominal Scales, 1960, eq. (1).
+
+    Example:
+        >>> Kappa()([0, 0, 1, 1], [[2, 1], [1, 2], [1, 2], [1, 2]])  # (3/4 - 1/2) / (1 - 1/2)
+        {'': 0.5}
+    """
+
+    unit: ClassVar[str] = "agreement"
+    higher_is_better: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "classes"
+    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
+    source: ClassVar[str] = (
+        "Cohen: A Coefficient of Agreement for Nominal Scales, "
+        "Educational and Psychological Measurement 1960, eq. (1)"
+    )
+
+    def __call__(
+        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
+    ) -> dict[str, float | None]:
+        """Score."""
+        counts = confusion(scored(truth, scores, classes))
+        there, said = counts.sum(1).tolist(), counts.sum(0).tolist()
+        size, right = sum(there), int(counts.trace())
+        chance = sum(t * p for t, p in zip(there, said, strict=True))
+        left = size * size - chance
+        return {"": (size * right - chance) / left if left else None}
