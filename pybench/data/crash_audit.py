@@ -230,7 +230,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # By its real name, under which the workers find it.
     from pybench.data import crash_audit
 
-    crash_audit.main()
+    crash_audit.main()  # the imported one: workers look its functions up by the module's name
