@@ -21,7 +21,8 @@ class Drw:
         w_c \propto \frac{1-\beta}{1-\beta^{n_c}}
 
     Fields:
-        loss: the loss that is weighted; it reads classes and gives one term per sample.
+        loss: the loss that is weighted, by default ``ldam``; it reads classes and gives one term
+            per sample.
         at: progress of training in [0, 1] from which the weights apply.
         beta: in [0, 1]; 0 leaves all classes alike, 1 is the limit 1 / n_c. The weights sum
             to C.

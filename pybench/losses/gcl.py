@@ -20,13 +20,13 @@ class Gcl:
     r"""Cross entropy of scaled cosines that are lowered at random, those of rare classes by more.
 
     .. math:: -\log \mathrm{softmax}(s(\cos\theta - \delta\,|\varepsilon|))_y, \quad
-        \delta_c = \delta\,\frac{\log n_{\max} - \log n_c}{\log n_{\max} - \log n_{\min}}
+        \delta_c = \nu\,\frac{\log n_{\max} - \log n_c}{\log n_{\max} - \log n_{\min}}
 
     with :math:`\varepsilon_c` normal of standard deviation 1/3, clipped to [-1, 1], and drawn
     anew for each logit.
 
     Fields:
-        noise: cloud size of the rarest class, in cosines, >= 0; 0 is scaled cross entropy.
+        noise: cloud size nu of the rarest class, in cosines, >= 0; 0 is scaled cross entropy.
         scale: s, > 0.
 
     Inputs: logits (B, C), cosines in [-1, 1] from a cosine head; labels (B,).
