@@ -76,14 +76,30 @@ def effective_weights(
     return torch.from_numpy(values).to(context.device)
 
 
-def present_counts(context: LossContext, wanted_by: str) -> NDArray[np.float64]:
+def counts_from_one(context: LossContext, wanted_by: str) -> Tensor:
+    """(C,) float64 counts on the context's device, for formulas that take log n or 1 / n.
+
+    A class without samples counts as if it had one, and a warning says so.
+
+    Example:
+        >>> counts_from_one(LossContext(counts=[6, 2]), "ldam").tolist()
+        [6.0, 2.0]
+    """
+    counts = present_counts(context, wanted_by, "counted as 1")
+    return torch.from_numpy(np.maximum(counts, 1.0)).to(context.device)
+
+
+def present_counts(
+    context: LossContext, wanted_by: str, absent_are: str = "weight 0"
+) -> NDArray[np.float64]:
     """(C,) counts; a class without samples is warned about, and at least one must have some."""
     counts = context.class_counts(wanted_by)
     absent = np.flatnonzero(counts == 0)
     require(len(absent) < len(counts), "counts", "positive for some class", counts.tolist())
     if len(absent):
         warnings.warn(
-            f"{wanted_by}: class {', '.join(map(str, absent))} has no training sample, weight 0",
+            f"{wanted_by}: class {', '.join(map(str, absent))} has no training sample, "
+            f"{absent_are}",
             stacklevel=2,
         )
     return counts
