@@ -17,7 +17,7 @@ class Overlap(NamedTuple):
     Fields:
         iou: (N,) in [0, 1].
         union: (N,) square pixels.
-        hull: (N, 2) sides of the smallest box that holds both, pixels.
+        hull: (N, 2) sides of the smallest box that holds all corners, pixels.
     """
 
     iou: Tensor
@@ -35,9 +35,8 @@ def overlap(predicted: Tensor, true: Tensor) -> Overlap:
     )
     intersection = shared.clamp(min=0).prod(1)
     union = sides(predicted).prod(1) + sides(true).prod(1) - intersection
-    hull = torch.maximum(predicted[:, 2:], true[:, 2:]) - torch.minimum(
-        predicted[:, :2], true[:, :2]
-    )
+    corners = torch.stack([predicted[:, :2], predicted[:, 2:], true[:, :2], true[:, 2:]])
+    hull = corners.amax(0) - corners.amin(0)
     return Overlap(intersection / union.clamp(min=EPSILON), union, hull)
 
 

@@ -32,8 +32,8 @@ class Ciou:
     Source: Zheng, Wang, Liu, Li, Ye, Ren: Distance-IoU Loss: Faster and Better Learning for
         Bounding Box Regression, AAAI 2020, eq. (10).
     Deviations: the gradient of v is not scaled by its w^2 + h^2, as the authors do in their
-        code. A predicted box whose corners are swapped has no area, and a term that may exceed
-        3; what is divided by is at least 1e-7, and so are sides before the arctangent.
+        code. A predicted box whose corners are swapped has no area; what is divided by is at
+        least 1e-7, and so are sides before the arctangent.
 
     Example:
         >>> import torch, pybench.losses as pl

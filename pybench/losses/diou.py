@@ -27,8 +27,8 @@ class Diou:
     Raises: ValueError if shapes differ.
     Source: Zheng, Wang, Liu, Li, Ye, Ren: Distance-IoU Loss: Faster and Better Learning for
         Bounding Box Regression, AAAI 2020, eq. (7).
-    Deviations: a predicted box whose corners are swapped has no area, and a term that may exceed
-        2; what is divided by is at least 1e-7.
+    Deviations: a predicted box whose corners are swapped has no area; what is divided by is at
+        least 1e-7.
 
     Example:
         >>> import torch, pybench.losses as pl

@@ -32,7 +32,7 @@ class F1Composite:
     :math:`\alpha_t (1 - p_t)^\gamma (-\log p_t)`, alpha_t = alpha for an object and 1 - alpha for
     the background; it and the box loss are means over their cells, the soft F1 is as in
     ``soft_f1``. Without a positive cell the loss is w_cls times the mean focal loss of the
-    min(k_min, N-) hardest negatives. A side without cells is left out of its product.
+    min(k_min, N-, k_max) hardest negatives. A side without cells is left out of its product.
 
     Fields:
         f1_scope: ``"separate"`` takes F1 of the positives and of the hard negatives apart, as
