@@ -193,6 +193,14 @@ def bag_scores(loss: str, output: BagOutput, target: BagTarget) -> tuple[Tensor,
     return scores[abnormal], scores[~abnormal], labels[abnormal]
 
 
+def bags_in_pairs(loss: str, abnormal: Tensor, normal: Tensor, otherwise: str = "") -> None:
+    """Raise a ValueError unless there are as many abnormal bags as normal ones."""
+    remedy = "use the sampler paired_bags" + (f", {otherwise}" if otherwise else "")
+    rule = "as many abnormal as normal ones"
+    got = f"{len(abnormal)} and {len(normal)}"
+    require(len(abnormal) == len(normal), f"bags for {loss}", rule, got, remedy)
+
+
 def cell_boxes(output: BoxOutput, target: BoxTarget) -> tuple[Tensor, Tensor, Tensor]:
     """Predicted and true boxes (N, 4) and labels (N,), both boxes 0 on the background.
 

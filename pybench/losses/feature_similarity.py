@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from pybench import checks
+from pybench.losses._contrast import directions
 from pybench.types import ClassOutput, ClassTarget, Kind, LossContext, LossFn, Need
-
-TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,5 @@ class FeatureSimilarity:
 
 def _cosines(features: Tensor) -> Tensor:
     """(B, B) cosines of the rows, 0 where a row has no direction."""
-    norm = features.norm(dim=1, keepdim=True)
-    units = torch.where(norm > TINY, features / norm.clamp(min=TINY), 0.0)
+    units = directions(features)
     return units @ units.T

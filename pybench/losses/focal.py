@@ -72,12 +72,19 @@ class Focal:
 
         def terms(output: ClassOutput, target: ClassTarget, *, progress: float = 0.0) -> Tensor:
             logits, labels = checks.hard_classes("focal", output, target, weights=weights, least=2)
-            label = labels.unsqueeze(1)
-            # The log odds of the label hold both log p and log(1 - p), each exact where the
-            # other rounds to 0, so that no power of a rounded 1 - p is ever differentiated.
-            others = logits.scatter(1, label, -math.inf).logsumexp(1)
-            odds = logits.gather(1, label).squeeze(1) - others
+            odds = label_log_odds(logits, labels)
             values = -(self.gamma * logsigmoid(-odds)).exp() * logsigmoid(odds)
             return values * (constant if weights is None else weights[labels].to(values.dtype))
 
         return terms
+
+
+def label_log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B,) log of p_y / (1 - p_y), softmax probabilities of logits (B, C), C >= 2.
+
+    It holds both log p and log(1 - p), each exact where the other rounds to 0, so that no power
+    of a rounded 1 - p is ever differentiated.
+    """
+    label = labels.unsqueeze(1)
+    others = logits.scatter(1, label, -math.inf).logsumexp(1)
+    return logits.gather(1, label).squeeze(1) - others

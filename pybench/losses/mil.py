@@ -65,17 +65,19 @@ class Mil:
 
     def __call__(self, output: BagOutput, target: BagTarget, *, progress: float = 0.0) -> Tensor:
         """Terms (P,)."""
-        abnormal, normal, _ = checks.bag_scores("mil", output, target)
+        hinge, penalties, _ = self.parts(output, target)
+        return hinge + penalties
+
+    def parts(self, output: BagOutput, target: BagTarget) -> tuple[Tensor, Tensor, Tensor]:
+        """The hinge (P,), the weighted smoothness and sparsity (P,), and the classes (P,)."""
+        abnormal, normal, classes = checks.bag_scores("mil", output, target)
         # amax shares the gradient among tied snippets, so their order does not matter.
         top, rival = abnormal.amax(1), normal.amax(1)
         if self.pairing == "paired":
-            got = f"{len(top)} and {len(rival)}"
-            remedy = "use the sampler paired_bags, or pairing='all_pairs'"
-            rule = "as many abnormal as normal ones"
-            checks.require(len(top) == len(rival), "bags for mil", rule, got, remedy)
+            checks.bags_in_pairs("mil", top, rival, "or pairing='all_pairs'")
             hinge = (1 - top + rival).relu()
         else:
             hinge = (1 - top.unsqueeze(1) + rival).relu().mean(1)
         smooth = abnormal.diff(dim=1).square().sum(1)
         sparse = (abnormal.square() if self.sparsity == "l2" else abnormal).sum(1)
-        return hinge + self.lambda_smooth * smooth + self.lambda_sparse * sparse
+        return hinge, self.lambda_smooth * smooth + self.lambda_sparse * sparse, classes
