@@ -98,6 +98,17 @@ def test_a_relabelling_corrects_and_drops(tmp_path: Path) -> None:
     assert [p.what for p in clips.problems] == ["no sample '0099'"]
 
 
+def test_a_relabelling_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder(tmp_path / "data", row(0, 0) + row(1, 1))
+    plain = dacon.read(path)
+    fixes = tmp_path / "fixes.txt"
+    fixes.write_text("0001 7\n")
+    monkeypatch.setenv(dacon.RELABEL, str(fixes))
+    clips = dacon.read(path)
+    assert clips.labels.tolist() == [0, 2]
+    assert set(clips.files) - set(plain.files) == {fixes}
+
+
 def test_a_fixed_split_is_honoured(tmp_path: Path) -> None:
     path = folder(tmp_path, row(0, 0) + row(1, 1) + row(2, 7))
     (path / "split.csv").write_text("sample_id,split\nTRAIN_0000,train\nTRAIN_0001,test\n")

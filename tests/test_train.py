@@ -164,3 +164,12 @@ def test_a_budget_of_steps_has_epochs_for_schedules() -> None:
         for budget in (steps, epochs)
     )
     assert one.curves.equals(two.curves)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("amp", [False, True])
+@pytest.mark.parametrize("task", sorted(KINDS))
+def test_a_gpu_trains_too(task: str, amp: bool) -> None:
+    budget = dataclasses.replace(tasks.build(task).meta.budget, device="cuda", amp=amp)
+    result = run_trial(toy(task, KINDS[task][0], budget=budget))
+    assert np.isfinite(result.curves["train_loss"].to_numpy()).all()
