@@ -116,8 +116,13 @@ def surer_than(pictures: Sequence[Image], threshold: float) -> list[Image]:
     kept = []
     for image in pictures:
         count = int((image.confidence >= threshold).sum())
-        said = (part[:count] for part in image[2:])
-        kept.append(Image(image.boxes, image.labels, *said))
+        kept.append(
+            image._replace(
+                found=image.found[:count],
+                found_labels=image.found_labels[:count],
+                confidence=image.confidence[:count],
+            )
+        )
     return kept
 
 
@@ -133,7 +138,7 @@ def overlap(first: Floats, second: Floats) -> Floats:
     shared = np.prod(np.clip(high - low, 0, None), axis=2)
     area, other = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first, second))
     union = area[:, None] + other[None] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 
 
 def closeness(first: Floats, second: Floats) -> Floats:
