@@ -205,7 +205,7 @@ def selected_tasks(suite: Suite, chosen: Selection) -> list[str]:
 
 
 def refusal(task: TaskMeta, row: Trial) -> str | None:
-    """Why a loss cannot be run on a task (the adapter table), or None when it can."""
+    """Why a row cannot be run on a task (the adapter table), or None when it can."""
     criterion = loss(row.loss)
     reasons: dict[Kind, str] = {
         "bags": "a bag loss compares bags of snippets, and this task has none",
@@ -219,6 +219,12 @@ def refusal(task: TaskMeta, row: Trial) -> str | None:
         kinds = getattr(part, "kinds", {task.kind})
         if task.kind not in kinds:
             return f"n/a: {name} is for tasks of {' and '.join(kinds)}, this is one of {task.kind}"
+    made = transforms.build(row.transform).takes
+    if task.inputs not in made:
+        known = " or ".join(sorted(made))
+        return f"n/a: transform '{row.transform}' changes {known}, and this task has {task.inputs}"
+    if task.kind == "bags" and row.transform != "none":
+        return f"n/a: transform '{row.transform}' changes single samples, and this task has bags"
     if "two_views" in criterion.needs and row.transform == "none":
         return "the loss needs two views of a sample, and transform 'none' makes none"
     if "two_views" in criterion.needs and task.kind != "classes":

@@ -32,6 +32,7 @@ from pybench.trial import Budget, Trial
 from pybench.types import (
     Batch,
     ClassTarget,
+    Donors,
     Draw,
     Labels,
     LossContext,
@@ -118,6 +119,10 @@ def _train(trial: Trial, task: Task, dataset: Dataset) -> Result:
     total_steps = budget.steps or (budget.epochs or 0) * math.ceil(len(first_draw) / budget.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _schedule(budget, total_steps))
 
+    donors = Donors(
+        lambda indices: dataset.batch(train[indices]), dataset.labels[train], dataset.counts(train)
+    )
+
     torch.manual_seed(seeds.integer(trial.seed, "dropout"))
     began = time.perf_counter()
     curve: list[dict[str, float | None]] = []
@@ -133,7 +138,7 @@ def _train(trial: Trial, task: Task, dataset: Dataset) -> Result:
                 transform(
                     dataset.batch(train[draw.indices[drawn]]),
                     draw.copy[drawn],
-                    lambda indices: dataset.batch(train[indices]),
+                    donors,
                     seeds.generator(trial.seed, "augment", step, view),
                 )
                 for view in range(2 if "two_views" in criterion.needs else 1)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["classes", "bags", "boxes"]
 Need: TypeAlias = Literal["features", "two_views", "cosine_head"]
 Counts: TypeAlias = Literal["original", "sampled"]
+Inputs: TypeAlias = Literal["images", "clips", "features", "cells"]
 Features: TypeAlias = "Mapping[str, Tensor]"
 Labels: TypeAlias = NDArray[np.int64]
 
@@ -290,17 +291,37 @@ class Sampler(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Donors:
+    """The training samples that a transform may take parts of.
+
+    Fields:
+        load: indices among the training samples -> their batch; a call of this does it.
+        labels: (N,) label of each training sample.
+        counts: (C,) training samples of each class.
+    """
+
+    load: Callable[[Labels], Batch]
+    labels: Labels
+    counts: Labels
+
+    def __call__(self, indices: Labels) -> Batch:
+        """Load training samples by their index."""
+        return self.load(indices)
+
+
 class Transform(Protocol):
     """A configured transform: makes new samples out of drawn ones."""
 
+    @property
+    def takes(self) -> frozenset[Inputs]:
+        """The kinds of input it can change."""
+        ...
+
     def __call__(
-        self,
-        batch: Batch,
-        copy: NDArray[np.uint8],
-        donors: Callable[[Labels], Batch],
-        rng: np.random.Generator,
+        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
     ) -> Batch:
-        """Return a batch of the same size; ``donors(indices)`` loads training samples."""
+        """Return a batch of the same size; the one given stays as it is."""
         ...
 
 

@@ -34,6 +34,7 @@ BALANCED = np.concatenate([np.arange(6), np.arange(30, 36), np.arange(40, 46)])
 META = TaskMeta(
     title="Dash-cam collisions",
     kind="classes",
+    inputs="clips",
     source="simulated traffic",
     licence="MIT",
     revision=1,

@@ -107,21 +107,28 @@ def test_bags_are_paired_whatever_the_sampler_draws() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "loss", "why"),
+    ("task", "loss", "transform", "why"),
     [
-        ("toy_clips", "mil", "n/a: a bag loss"),
-        ("toy_images", "smooth_l1", "n/a: a box loss"),
-        ("toy_bags", "smooth_l1", "n/a: a box loss"),
-        ("toy_boxes", "mil", "n/a: a bag loss"),
-        ("toy_bags", "mil", None),
-        ("toy_boxes", "ce", None),
-        ("toy_bags", "ce", None),
+        ("toy_clips", "mil", "none", "n/a: a bag loss"),
+        ("toy_images", "smooth_l1", "none", "n/a: a box loss"),
+        ("toy_bags", "smooth_l1", "none", "n/a: a box loss"),
+        ("toy_boxes", "mil", "none", "n/a: a bag loss"),
+        ("toy_bags", "mil", "none", None),
+        ("toy_boxes", "ce", "none", None),
+        ("toy_bags", "ce", "none", None),
+        ("toy_images", "ce", "crop", None),
+        ("toy_clips", "focal", "mixup", None),
+        ("toy_features", "ce", "smote", None),
+        ("toy_features", "ce", "crop", "n/a: transform 'crop' changes clips or images, and this"),
+        ("toy_images", "ce", "smote", "n/a: transform 'smote' changes features, and this task"),
+        ("toy_boxes", "ce", "cutmix", "n/a: transform 'cutmix' changes clips or images"),
+        ("toy_bags", "ce", "feature_mixup", "n/a: transform 'feature_mixup' changes single"),
     ],
 )
 def test_an_impossible_pair_is_refused_with_a_sentence(
-    task: str, loss: str, why: str | None
+    task: str, loss: str, transform: str, why: str | None
 ) -> None:
-    reason = refusal(tasks.build(task).meta, toy(task, loss))
+    reason = refusal(tasks.build(task).meta, toy(task, loss, transform=transform))
     assert reason is None if why is None else reason is not None and reason.startswith(why)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pybench import views
 from pybench.checks import require
@@ -83,13 +83,65 @@ class WeightedSum:
         seen = {"classes": class_context or context}
         return PreparedLoss(
             tuple(
-                (weight, part.reads, part.prepare(seen.get(part.reads, context)))
+                Part(
+                    weight,
+                    part.reads,
+                    part.prepare(seen.get(part.reads, context)),
+                    type(part).__module__.rpartition(".")[2],
+                    getattr(part, "takes_probabilities", False),
+                )
                 for weight, part in self.terms
             )
         )
 
     def __str__(self) -> str:
         return self.spec
+
+
+class Part(NamedTuple):
+    """One prepared term of a sum.
+
+    Fields:
+        weight: its factor.
+        reads: the kind of output it reads.
+        fn: the prepared loss.
+        name: its name, for messages.
+        takes_probabilities: whether it is defined on mixed labels itself.
+    """
+
+    weight: float
+    reads: Kind
+    fn: LossFn
+    name: str
+    takes_probabilities: bool
+
+    def terms(self, output: Output, target: Target, progress: float) -> Tensor:
+        r"""Terms of the loss; on mixed labels those of a loss on hard labels are expectations.
+
+        .. math:: \sum_c t_c\, \ell(z, c) \quad \text{with at most two } t_c \ne 0
+
+        Raises:
+            ValueError: more than two classes in a sample, or a loss of the whole batch, which
+                has no term per label.
+        """
+        mixed = target.probabilities if isinstance(target, ClassTarget) else None
+        if mixed is None or self.takes_probabilities:
+            return self.fn(output, target, progress=progress)
+        shares, labels = mixed.topk(min(2, mixed.shape[1]), dim=1)
+        two = bool(((shares.sum(1) - 1).abs() < 1e-2).all())
+        require(two, f"probabilities for {self.name}", "of one or two classes per sample", "others")
+        expected = []
+        for share, label in zip(shares.unbind(1), labels.unbind(1), strict=True):
+            terms = self.fn(output, ClassTarget(label), progress=progress)
+            require(
+                terms.ndim > 0,
+                "labels",
+                f"hard for {self.name}, a loss of the whole batch",
+                "probabilities",
+                "use a transform that keeps the labels",
+            )
+            expected.append(share.to(terms.dtype) * terms)
+        return sum(expected[1:], expected[0])
 
 
 class PreparedLoss:
@@ -104,20 +156,20 @@ class PreparedLoss:
     - boxes: ``fn((logits, boxes), (labels, boxes))`` per cell.
     """
 
-    def __init__(self, parts: tuple[tuple[float, Kind, LossFn], ...]) -> None:
+    def __init__(self, parts: tuple[Part, ...]) -> None:
         self.parts = parts
 
     def __call__(self, output: Any, target: Any, *, progress: float = 0.0) -> Tensor:
         """Terms (N,), or 0-d when a part is of the whole batch or parts differ in shape."""
-        kinds: list[Kind] = [kind for _, kind, _ in self.parts if kind != "classes"]
+        kinds: list[Kind] = [part.reads for part in self.parts if part.reads != "classes"]
         reads: Kind = kinds[0] if kinds else "classes"
         typed_output, typed_target = _typed(output, target, reads)
         values = []
-        for weight, kind, fn in self.parts:
+        for part in self.parts:
             seen, truth = typed_output, typed_target
-            if kind == "classes":
+            if part.reads == "classes":
                 seen, truth, _ = views.class_view(typed_output, typed_target)
-            values.append(weight * fn(seen, truth, progress=progress))
+            values.append(part.weight * part.terms(seen, truth, progress))
         if len({value.shape for value in values}) > 1:
             values = [value.mean() for value in values]
         return sum(values[1:], values[0])
@@ -140,23 +192,24 @@ class PreparedLoss:
             ValueError: an empty batch, or no view for a part that needs one.
         """
         total: Tensor | None = None
-        for weight, kind, fn in self.parts:
+        for part in self.parts:
             seen, truth = output, target
             normaliser = views.positives(target) if isinstance(target, BoxTarget) else None
-            if kind != output.kind:
+            if part.reads != output.kind:
                 if class_view is None:
                     msg = (
-                        f"class_view must be given for a loss of {kind} on {output.kind}, got None"
+                        f"class_view must be given for a loss of {part.reads} on {output.kind}, "
+                        "got None"
                     )
                     raise ValueError(msg)
                 seen, truth, normaliser = class_view(output, target)
-            terms = fn(seen, truth, progress=progress)
+            terms = part.terms(seen, truth, progress)
             require(terms.numel() > 0, "batch", "at least one sample", "none")
             if terms.ndim and normaliser is not None:
                 value = terms.sum() / normaliser
             else:
                 value = terms.mean()
-            total = weight * value if total is None else total + weight * value
+            total = part.weight * value if total is None else total + part.weight * value
         if total is None:
             msg = "loss must have at least one term, got none"
             raise ValueError(msg)
@@ -166,7 +219,7 @@ class PreparedLoss:
         """The parts that are ``nn.Module`` (parameters or state), to be trained and saved."""
         from torch import nn
 
-        return [fn for _, _, fn in self.parts if isinstance(fn, nn.Module)]
+        return [part.fn for part in self.parts if isinstance(part.fn, nn.Module)]
 
 
 def loss(spec: str | Spec) -> WeightedSum:

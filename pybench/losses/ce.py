@@ -41,6 +41,7 @@ class CrossEntropy:
 
     reads: ClassVar[Kind] = "classes"
     needs: ClassVar[frozenset[Need]] = frozenset()
+    takes_probabilities: ClassVar[bool] = True
     source: ClassVar[str] = (
         "Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: Rethinking the Inception Architecture for "
         "Computer Vision, CVPR 2016, section 7 (smoothing)"

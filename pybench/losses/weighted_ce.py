@@ -48,6 +48,7 @@ class WeightedCrossEntropy:
 
     reads: ClassVar[Kind] = "classes"
     needs: ClassVar[frozenset[Need]] = frozenset()
+    takes_probabilities: ClassVar[bool] = True
     source: ClassVar[str] = (
         "Lee, Han: Comparison of Loss Function for Multi-Class Classification of Collision Events "
         "in Imbalanced Black-Box Video Data, eq. (2)"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pybench.registry import Registry
 from pybench.trial import Budget, Split
-from pybench.types import BagTarget, Batch, BoxTarget, ClassTarget, Kind, Labels, Target
+from pybench.types import BagTarget, Batch, BoxTarget, ClassTarget, Inputs, Kind, Labels, Target
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +29,8 @@ class TaskMeta:
     Fields:
         title: one line for people.
         kind: kind of its outputs.
+        inputs: what a sample is: an image (H, W, 3) or a clip (T, H, W, 3) of uint8, a vector of
+            features, or cells: what a detector reads, whose boxes must move with it.
         source: where the data comes from, with authors and year.
         licence: licence of the data.
         revision: version of the task; a change of protocol or generator raises it.
@@ -44,6 +46,7 @@ class TaskMeta:
 
     title: str
     kind: Kind
+    inputs: Inputs
     source: str
     licence: str
     revision: int

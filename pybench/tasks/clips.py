@@ -22,6 +22,7 @@ class OwnClips(Task):
     meta: ClassVar[TaskMeta] = TaskMeta(
         title="Your clips",
         kind="classes",
+        inputs="clips",
         source="the videos of your CSV file",
         licence="yours",
         revision=1,

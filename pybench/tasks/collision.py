@@ -27,6 +27,7 @@ class Collision(Task):
     meta: ClassVar[TaskMeta] = TaskMeta(
         title="Dash-cam collisions",
         kind="classes",
+        inputs="clips",
         source="Dacon competition 236064 (2023); by default simulated traffic in its layout",
         licence="competition data: not redistributable; simulated clips: as pybench",
         revision=1,

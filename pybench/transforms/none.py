@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pybench.types import Batch, Labels
+from pybench.types import Batch, Donors, Inputs
 
 
 @dataclass(frozen=True)
 class Identity:
     """Train on the samples as they are."""
 
+    takes: ClassVar[frozenset[Inputs]] = frozenset({"images", "clips", "features", "cells"})
+
     def __call__(
-        self,
-        batch: Batch,
-        copy: NDArray[np.uint8],
-        donors: Callable[[Labels], Batch],
-        rng: np.random.Generator,
+        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
     ) -> Batch:
         """Return ``batch`` unchanged."""
         return batch

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pybench.tasks import DataRef, Dataset, Task, TaskMeta
 from pybench.trial import Budget
-from pybench.types import Kind, Labels
+from pybench.types import Inputs, Kind, Labels
 
 COUNTS = (60, 24, 12)
 CLASSES = ("common", "scarce", "rare")
@@ -22,10 +22,11 @@ class ToyTask(Task):
         return DataRef(f"{type(self).__name__}-1", Path(), "generated")
 
 
-def meta(title: str, kind: Kind, model: str, metrics: tuple[str, ...]) -> TaskMeta:
+def meta(title: str, kind: Kind, inputs: Inputs, model: str, metrics: tuple[str, ...]) -> TaskMeta:
     return TaskMeta(
         title=title,
         kind=kind,
+        inputs=inputs,
         source="made for the tests",
         licence="MIT",
         revision=1,
@@ -38,8 +39,8 @@ def meta(title: str, kind: Kind, model: str, metrics: tuple[str, ...]) -> TaskMe
     )
 
 
-def classes_meta(title: str) -> TaskMeta:
-    return meta(title, "classes", "toy_net", ("macro_f1", "recall", "accuracy"))
+def classes_meta(title: str, inputs: Inputs) -> TaskMeta:
+    return meta(title, "classes", inputs, "toy_net", ("macro_f1", "recall", "accuracy"))
 
 
 def rng(name: str) -> np.random.Generator:

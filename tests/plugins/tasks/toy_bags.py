@@ -18,7 +18,9 @@ from tests.plugins import toy
 class ToyBags(toy.ToyTask):
     """Two abnormal classes and a normal one; scored by how often abnormal bags score higher."""
 
-    meta: ClassVar[TaskMeta] = toy.meta("toy bags", "bags", 'toy_net(shape="bags")', ("auc",))
+    meta: ClassVar[TaskMeta] = toy.meta(
+        "toy bags", "bags", "features", 'toy_net(shape="bags")', ("auc",)
+    )
 
     def load(self, ref: DataRef, split: Split, model: str, cache: Path) -> Dataset:
         truth = 2 - toy.labels()

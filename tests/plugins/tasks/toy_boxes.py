@@ -18,7 +18,9 @@ from tests.plugins import toy
 class ToyBoxes(toy.ToyTask):
     """Background and two object classes; scored by the share of cells classified right."""
 
-    meta: ClassVar[TaskMeta] = toy.meta("toy boxes", "boxes", 'toy_net(shape="boxes")', ("cells",))
+    meta: ClassVar[TaskMeta] = toy.meta(
+        "toy boxes", "boxes", "cells", 'toy_net(shape="boxes")', ("cells",)
+    )
 
     def load(self, ref: DataRef, split: Split, model: str, cache: Path) -> Dataset:
         random, samples = toy.rng("boxes"), len(toy.labels())

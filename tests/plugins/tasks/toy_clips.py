@@ -15,7 +15,7 @@ from tests.plugins import toy
 class ToyClips(toy.ToyTask):
     """Clips (4, 6, 6, 3) whose pattern tells the class."""
 
-    meta: ClassVar[TaskMeta] = toy.classes_meta("toy clips")
+    meta: ClassVar[TaskMeta] = toy.classes_meta("toy clips", "clips")
 
     def load(self, ref: DataRef, split: Split, model: str, cache: Path) -> Dataset:
         return toy.classes(toy.as_pixels(toy.patterns("clips", (4, 6, 6, 3))))

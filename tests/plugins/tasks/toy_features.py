@@ -15,7 +15,7 @@ from tests.plugins import toy
 class ToyFeatures(toy.ToyTask):
     """Feature vectors (12,) whose mean tells the class."""
 
-    meta: ClassVar[TaskMeta] = toy.classes_meta("toy features")
+    meta: ClassVar[TaskMeta] = toy.classes_meta("toy features", "features")
 
     def load(self, ref: DataRef, split: Split, model: str, cache: Path) -> Dataset:
         return toy.classes(toy.patterns("features", (12,)))

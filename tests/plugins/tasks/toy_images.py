@@ -15,7 +15,7 @@ from tests.plugins import toy
 class ToyImages(toy.ToyTask):
     """Images (8, 8, 3) whose pattern tells the class."""
 
-    meta: ClassVar[TaskMeta] = toy.classes_meta("toy images")
+    meta: ClassVar[TaskMeta] = toy.classes_meta("toy images", "images")
 
     def load(self, ref: DataRef, split: Split, model: str, cache: Path) -> Dataset:
         return toy.classes(toy.as_pixels(toy.patterns("images", (8, 8, 3))))

@@ -1,0 +1,105 @@
+"""What transforms of pictures share: one change per sample, the same for all frames of a clip."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from pybench.checks import require
+from pybench.types import Batch, Inputs
+
+On: TypeAlias = Literal["copies", "all"]
+"""Which samples are changed: only the extra copies that a sampler drew, or all."""
+
+PICTURES: frozenset[Inputs] = frozenset({"images", "clips"})
+
+
+def chosen(on: On, copy: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(B,) whether each sample is changed."""
+    return copy.astype(bool) if on == "copies" else np.ones(len(copy), dtype=bool)
+
+
+def each(batch: Batch, which: NDArray[np.bool_], change: Callable[[Tensor], Tensor]) -> Batch:
+    """Change some samples, each by a call of its own.
+
+    Args:
+        batch: images (B, H, W, 3) or clips (B, T, H, W, 3), uint8.
+        which: (B,) whether each is changed.
+        change: frames (T, 3, H, W) uint8 -> frames of that shape; an image has one frame.
+
+    Raises:
+        ValueError: inputs that are no pictures.
+    """
+    refuse_others(batch.inputs)
+    inputs = batch.inputs.clone()
+    for number in np.flatnonzero(which).tolist():
+        frames = inputs[number].reshape(-1, *inputs.shape[-3:]).movedim(-1, 1)
+        inputs[number] = change(frames).movedim(1, -1).reshape(inputs.shape[1:])
+    return replace(batch, inputs=inputs)
+
+
+def refuse_others(inputs: Tensor) -> None:
+    """Raise a ValueError unless inputs are images or clips of uint8."""
+    fine = inputs.ndim in (4, 5) and inputs.shape[-1] == 3 and inputs.dtype == torch.uint8
+    require(
+        fine,
+        "inputs",
+        "images (B, H, W, 3) or clips (B, T, H, W, 3) of uint8",
+        f"{tuple(inputs.shape)} of {inputs.dtype}",
+    )
+
+
+def warp(
+    frames: Tensor,
+    *,
+    turn: float = 0.0,
+    zoom: tuple[float, float] = (1.0, 1.0),
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> Tensor:
+    """Turn, zoom and shift pictures about their centre; what lies outside is their mirror image.
+
+    Args:
+        frames: (T, 3, H, W) uint8.
+        turn: angle, radians.
+        zoom: (vertical, horizontal) factor, > 1 enlarges what is seen.
+        shift: (down, right) share of height and width.
+    """
+    height, width = frames.shape[-2:]
+    sine, cosine = math.sin(turn), math.cos(turn)
+    # Rows: where in the picture the x and the y of a pixel come from, both in [-1, 1].
+    source = torch.tensor(
+        [
+            [cosine / zoom[1], -sine * height / width / zoom[1], -2 * shift[1]],
+            [sine * width / height / zoom[0], cosine / zoom[0], -2 * shift[0]],
+        ]
+    )
+    grid = functional.affine_grid(source[None], [1, 3, height, width], align_corners=False)
+    moved = functional.grid_sample(
+        frames.float(),
+        grid.expand(len(frames), -1, -1, -1),
+        padding_mode="reflection",
+        align_corners=False,
+    )
+    return moved.round().clamp(0, 255).to(torch.uint8)
+
+
+def within(rng: np.random.Generator, most: float) -> float:
+    """A number drawn evenly from [-most, most]."""
+    return float(rng.uniform(-most, most))
+
+
+@contextlib.contextmanager
+def seeded(rng: np.random.Generator) -> Iterator[None]:
+    """Draw torch's random numbers from a seed that ``rng`` gives, then go on as before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**63)))
+        yield

@@ -1,0 +1,63 @@
+"""Gaussian blur."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from pybench.checks import require
+from pybench.transforms._pictures import PICTURES, On, chosen, each
+from pybench.types import Batch, Donors, Inputs
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Blur with a Gaussian whose kernel size is drawn from the odd numbers of a range.
+
+    Fields:
+        least: smallest kernel size, odd, >= 1.
+        most: largest kernel size, odd, >= least; pictures must be larger than half of it.
+        on: which samples are changed: ``"copies"``, the extra ones a sampler drew, or ``"all"``.
+
+    Inputs: images (B, H, W, 3) or clips (B, T, H, W, 3), uint8.
+    Returns: the same shape and labels; the frames of a clip are changed alike.
+    Raises: ValueError for a field out of range or inputs that are no pictures.
+    Source: table 1 of the over-sampling method for emotion recognition; Keras preprocessing layers.
+    Deviations: sigma is torchvision's 0.15 k + 0.35 for kernel size k.
+
+    Example:
+        >>> Blur(least=3, most=7, on='all')
+        Blur(least=3, most=7, on='all')
+    """
+
+    least: int = 3
+    most: int = 7
+    on: On = "all"
+
+    takes: ClassVar[frozenset[Inputs]] = PICTURES
+    source: ClassVar[str] = (
+        "Visual emotion recognition by over-sampling with transforms, table 1, in the semantics of "
+        "Keras preprocessing layers (Chollet et al., 2015)"
+    )
+
+    def __post_init__(self) -> None:
+        odd = self.least % 2 == self.most % 2 == 1
+        fine = odd and 1 <= self.least <= self.most
+        require(fine, "least and most", "odd, 1 <= least <= most", (self.least, self.most))
+
+    def __call__(
+        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
+    ) -> Batch:
+        """Return the batch with its chosen samples changed."""
+
+        def change(frames: Tensor) -> Tensor:
+            size = int(2 * rng.integers(self.least // 2, self.most // 2 + 1) + 1)
+            changed: Tensor = functional.gaussian_blur(frames, [size, size])
+            return changed
+
+        return each(batch, chosen(self.on, copy), change)

@@ -1,0 +1,62 @@
+"""Random crop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from pybench.checks import require
+from pybench.transforms._pictures import PICTURES, On, chosen, each
+from pybench.types import Batch, Donors, Inputs
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Cut out a part at a random place and enlarge it to the whole.
+
+    Fields:
+        share: side of the part as a share of the picture's, in (0, 1]; 200 of 224 pixels.
+        on: which samples are changed: ``"copies"``, the extra ones a sampler drew, or ``"all"``.
+
+    Inputs: images (B, H, W, 3) or clips (B, T, H, W, 3), uint8.
+    Returns: the same shape and labels; the frames of a clip are changed alike.
+    Raises: ValueError for a field out of range or inputs that are no pictures.
+    Source: table 1 of the over-sampling method for emotion recognition; Keras preprocessing layers.
+    Deviations: the part is resized to the picture, so that a batch stays one array.
+
+    Example:
+        >>> Crop(share=0.5)
+        Crop(share=0.5, on='all')
+    """
+
+    share: float = 200 / 224
+    on: On = "all"
+
+    takes: ClassVar[frozenset[Inputs]] = PICTURES
+    source: ClassVar[str] = (
+        "Visual emotion recognition by over-sampling with transforms, table 1, in the semantics of "
+        "Keras preprocessing layers (Chollet et al., 2015)"
+    )
+
+    def __post_init__(self) -> None:
+        require(0 < self.share <= 1, "share", "in (0, 1]", self.share)
+
+    def __call__(
+        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
+    ) -> Batch:
+        """Return the batch with its chosen samples changed."""
+
+        def change(frames: Tensor) -> Tensor:
+            sides = frames.shape[-2:]
+            height, width = (max(1, round(self.share * side)) for side in sides)
+            top = int(rng.integers(sides[0] - height + 1))
+            left = int(rng.integers(sides[1] - width + 1))
+            changed: Tensor = functional.resized_crop(frames, top, left, height, width, list(sides))
+            return changed
+
+        return each(batch, chosen(self.on, copy), change)

@@ -1,0 +1,61 @@
+"""Mixup of features."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pybench.checks import require
+from pybench.transforms._mixing import blend, partners, shares, soft_target, truth
+from pybench.transforms._pictures import On, chosen
+from pybench.types import Batch, Donors, Inputs
+
+
+@dataclass(frozen=True)
+class FeatureMixup:
+    r"""Average two feature vectors of the batch, and their labels by the same share.
+
+    .. math:: \lambda x_i + (1 - \lambda) x_j, \quad \lambda \sim \mathrm{Beta}(\alpha, \alpha)
+
+    Fields:
+        alpha: shape of the Beta distribution of shares, >= 0; 0 mixes nothing, 1 is even.
+        on: which samples are changed: ``"copies"``, the extra ones a sampler drew, or ``"all"``.
+
+    Inputs: features (B, D), float32.
+    Returns: the same shape; labels of the batch, and the mixed ones as probabilities (B, C).
+    Raises: ValueError for a field out of range, TypeError for more than one label per sample.
+    Source: Verma et al., Manifold Mixup: Better Representations by Interpolating Hidden States,
+        ICML 2019, section 2.
+    Deviations: of the features that a task is made of, not of a layer of the model; a share of its
+        own for each sample.
+
+    Example:
+        >>> FeatureMixup()
+        FeatureMixup(alpha=1.0, on='all')
+    """
+
+    alpha: float = 1.0
+    on: On = "all"
+
+    takes: ClassVar[frozenset[Inputs]] = frozenset({"features"})
+    source: ClassVar[str] = (
+        "Verma, Lamb, Beckham, Najafi, Mitliagkas, Lopez-Paz, Bengio: Manifold Mixup: Better "
+        "Representations by Interpolating Hidden States, ICML 2019, section 2"
+    )
+
+    def __post_init__(self) -> None:
+        require(0 <= self.alpha < math.inf, "alpha", "finite and >= 0", self.alpha)
+
+    def __call__(
+        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
+    ) -> Batch:
+        """Return the batch with its chosen samples changed."""
+        kept = shares(rng, chosen(self.on, copy), self.alpha)
+        other = partners(batch, rng)
+        inputs = blend(batch.inputs, other.inputs, kept)
+        target = soft_target(truth(batch), truth(other), kept, len(donors.counts))
+        return Batch(inputs, target)

@@ -1,0 +1,57 @@
+"""Random rotation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pybench.checks import require
+from pybench.transforms._pictures import PICTURES, On, chosen, each, warp, within
+from pybench.types import Batch, Donors, Inputs
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Turn about the centre by an angle drawn evenly.
+
+    Fields:
+        turn: largest angle either way, in whole turns, in [0, 1].
+        on: which samples are changed: ``"copies"``, the extra ones a sampler drew, or ``"all"``.
+
+    Inputs: images (B, H, W, 3) or clips (B, T, H, W, 3), uint8.
+    Returns: the same shape and labels; the frames of a clip are changed alike.
+    Raises: ValueError for a field out of range or inputs that are no pictures.
+    Source: table 1 of the over-sampling method for emotion recognition; Keras preprocessing layers.
+    Deviations: none.
+
+    Example:
+        >>> Rotation(turn=0.125, on='all')
+        Rotation(turn=0.125, on='all')
+    """
+
+    turn: float = 0.125
+    on: On = "all"
+
+    takes: ClassVar[frozenset[Inputs]] = PICTURES
+    source: ClassVar[str] = (
+        "Visual emotion recognition by over-sampling with transforms, table 1, in the semantics of "
+        "Keras preprocessing layers (Chollet et al., 2015)"
+    )
+
+    def __post_init__(self) -> None:
+        require(0 <= self.turn <= 1, "turn", "in [0, 1]", self.turn)
+
+    def __call__(
+        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
+    ) -> Batch:
+        """Return the batch with its chosen samples changed."""
+
+        def change(frames: Tensor) -> Tensor:
+            return warp(frames, turn=2 * math.pi * within(rng, self.turn))
+
+        return each(batch, chosen(self.on, copy), change)

@@ -1,0 +1,55 @@
+"""TrivialAugment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms import v2
+
+from pybench.transforms._pictures import PICTURES, On, chosen, each, seeded
+from pybench.types import Batch, Donors, Inputs
+
+
+@dataclass(frozen=True)
+class TrivialAugment:
+    """One operation drawn evenly from 14, at a magnitude drawn evenly.
+
+    Fields:
+        on: which samples are changed: ``"copies"``, the extra ones a sampler drew, or ``"all"``.
+
+    Inputs: images (B, H, W, 3) or clips (B, T, H, W, 3), uint8.
+    Returns: the same shape and labels; the frames of a clip are changed alike.
+    Raises: ValueError for a field out of range or inputs that are no pictures.
+    Source: Mueller, Hutter: TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation,
+        ICCV 2021, algorithm 1.
+    Deviations: operations and their wide ranges are torchvision's.
+
+    Example:
+        >>> TrivialAugment()
+        TrivialAugment(on='all')
+    """
+
+    on: On = "all"
+
+    takes: ClassVar[frozenset[Inputs]] = PICTURES
+    source: ClassVar[str] = (
+        "Mueller, Hutter: TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation, "
+        "ICCV 2021"
+    )
+
+    def __call__(
+        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
+    ) -> Batch:
+        """Return the batch with its chosen samples changed."""
+        augment = v2.TrivialAugmentWide()
+
+        def change(frames: Tensor) -> Tensor:
+            with seeded(rng):
+                changed: Tensor = augment(frames)
+            return changed
+
+        return each(batch, chosen(self.on, copy), change)
