@@ -8,7 +8,7 @@ core), give the same result for any number of them, and stop within 0.2 s of Ctr
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Literal, TypeAlias, TypedDict, final
+from typing import Any, Literal, TypeAlias, TypedDict, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,11 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "VideoClip",
     "__version__",
+    "average_precision",
+    "box_iou",
     "class_balanced_weights",
     "class_counts",
+    "confusion_f1",
     "effective_number",
+    "hard_negatives",
     "kernel_sources",
+    "nms",
     "philox",
+    "pr_curve",
+    "roc_auc",
     "shuffle",
     "stream_key",
     "video_libraries",
@@ -86,6 +93,172 @@ def class_balanced_weights(
         ValueError: As effective_number, or there is no sample, or normalise is unknown.
 
     Source: Cui et al., CVPR 2019, eq. 4 and section 4.
+    """
+
+class _ConfusionF1(TypedDict):
+    confusion: NDArray[np.int64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    macro_f1: float | None
+
+def roc_auc(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Any:
+    r"""Area under the ROC curve: the chance that a positive outranks a negative, ties half.
+
+    .. math:: P(s > s') + \tfrac12 P(s = s'), \quad y = 1, y' = 0
+
+    Args:
+        truth: (N,) integers or bool; 0 or 1, or for scores of C columns a class in [0, C).
+        scores: (N,) finite real numbers; or (N, C), column c ranking for class c against the rest.
+        weights: (N,) finite real numbers >= 0. None weighs every sample 1.
+
+    Returns:
+        The area as a fraction, or a list of C of them. None where a side has no sample.
+
+    Raises:
+        ValueError: Shapes differ, or a value is out of range or not finite (it is named).
+        TypeError: The truth is not of integers or the scores not of real numbers.
+
+    Source: Hanley, McNeil: The Meaning and Use of the Area under a ROC Curve, Radiology 1982.
+    """
+
+def average_precision(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Any:
+    r"""Average precision: the precision at each distinct score, weighted by the recall it adds.
+
+    .. math:: \sum_i (R_i - R_{i-1}) P_i
+
+    Args:
+        truth: As roc_auc.
+        scores: As roc_auc.
+        weights: As roc_auc.
+
+    Returns:
+        A fraction, or a list of C of them. None where there is no positive sample.
+
+    Raises:
+        ValueError: As roc_auc.
+        TypeError: As roc_auc.
+    """
+
+def pr_curve(
+    truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+    """Precision and recall when every sample of at least a threshold is called positive.
+
+    Args:
+        truth: (N,) integers or bool, 0 or 1.
+        scores: (N,) finite real numbers.
+        weights: (N,) finite real numbers >= 0. None weighs every sample 1.
+
+    Returns:
+        precision (K + 1,), ending with 1; recall (K + 1,), falling to 0; thresholds (K,), the
+        distinct scores, rising. None without a positive sample.
+
+    Raises:
+        ValueError: As roc_auc.
+        TypeError: As roc_auc.
+    """
+
+def confusion_f1(truth: ArrayLike, predicted: ArrayLike, num_classes: int) -> _ConfusionF1:
+    r"""Confusion matrix, and precision, recall and F1 of each class.
+
+    .. math:: F_c = 2 TP_c / (2 TP_c + FP_c + FN_c)
+
+    Args:
+        truth: (N,) integers in [0, num_classes).
+        predicted: (N,) integers in [0, num_classes).
+        num_classes: C, in [1, 1024].
+
+    Returns:
+        confusion (C, C) int64, samples by true class (rows) and predicted class; precision, recall
+        and f1 (C,) as fractions, NaN where there is nothing to divide by; macro_f1, the mean F1
+        of the classes that are present or predicted, None without samples.
+
+    Raises:
+        ValueError: Lengths differ, or a class is out of range (the first such is named).
+        TypeError: The classes are not integers.
+    """
+
+def hard_negatives(
+    losses: ArrayLike,
+    negative_mask: ArrayLike,
+    k: int | None = None,
+    *,
+    ratio: float | None = None,
+    per_row: bool = False,
+    k_min: int = 0,
+    k_max: int | None = None,
+    nan: Literal["refuse", "first"] = "refuse",
+) -> NDArray[np.int64]:
+    r"""Negatives of the largest losses, in time linear in their number.
+
+    .. math:: K = \min(\max(\lfloor r N_{pos} \rfloor, k_{min}), k_{max}, N_{neg})
+
+    Args:
+        losses: (N,) or (R, N) real numbers, finite where they are negatives.
+        negative_mask: bool of the shape of losses; every other sample counts as a positive.
+        k: Number of negatives wanted, >= 0; no more are given than there are. Or:
+        ratio: r, negatives wanted for each positive, finite and >= 0.
+        per_row: Whether each row of (R, N) has its own K, or all of them share one.
+        k_min: Negatives wanted by ratio where positives are few or none.
+        k_max: The most that are given. None sets no bound.
+        nan: Whether losses that are not finite are refused, or NaN comes before all numbers.
+
+    Returns:
+        (K,) int64, places in the flattened losses: row by row if per_row, the largest loss first,
+        equal losses by index.
+
+    Raises:
+        ValueError: Shapes differ, a number is out of range, a loss is not finite (it is named), or
+            not one of k and ratio is given.
+        TypeError: The losses are not real numbers or the mask is not bool.
+    """
+
+def box_iou(
+    a: ArrayLike, b: ArrayLike, kind: Literal["iou", "giou", "diou", "ciou"] = "iou"
+) -> NDArray[Any]:
+    """Overlap of every box of one set with every box of another.
+
+    Args:
+        a: (N, 4) or (S, N, 4) finite corners x1, y1, x2, y2 with x1 <= x2 and y1 <= y2.
+        b: (M, 4) or (S, M, 4), as a.
+        kind: "iou": intersection over union. "giou": minus the share of the enclosing box outside
+            the union. "diou": IoU minus the squared distance of the centres over the squared
+            enclosing diagonal. "ciou": that minus a penalty for different aspect ratios.
+
+    Returns:
+        (N, M) or (S, N, M) fractions, float32 when both are, else float64. "iou" is in [0, 1], the
+        others reach below 0. Quotients of nothing by nothing are 0: so is the IoU of two boxes
+        without area.
+
+    Raises:
+        ValueError: A shape is wrong, a box is broken (the first such is named), or kind is unknown.
+        TypeError: The corners are not real numbers.
+
+    Source: Rezatofighi et al., Generalized intersection over union, CVPR 2019 (giou); Zheng et al.,
+    Distance-IoU loss, AAAI 2020 (diou, ciou).
+    """
+
+def nms(
+    boxes: ArrayLike,
+    scores: ArrayLike,
+    iou_threshold: float,
+    labels: ArrayLike | None = None,
+) -> NDArray[np.int64]:
+    """Non-maximum suppression: drop what overlaps a better box of the same label.
+
+    Args:
+        boxes: (N, 4) finite corners x1, y1, x2, y2 with x1 <= x2 and y1 <= y2.
+        scores: (N,) finite real numbers; equal scores go by index.
+        iou_threshold: In [0, 1]. A box goes when its IoU with a kept one is larger.
+        labels: (N,) integers. None takes all boxes for one label.
+
+    Returns:
+        (K,) int64, the boxes kept, the largest score first.
+
+    Raises:
+        ValueError: A shape is wrong, or a value is out of range or not finite (it is named).
+        TypeError: The boxes or scores are not real numbers or the labels no integers.
     """
 
 def stream_key(seed: int, name: str) -> tuple[int, int]:

@@ -54,8 +54,66 @@ pub enum Error {
         /// The sum.
         sum: f64,
     },
+    /// Any other argument that breaks its rule.
+    Argument {
+        /// Its name.
+        name: &'static str,
+        /// What it must be.
+        rule: String,
+        /// What it is, and where.
+        got: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
     /// The caller asked a long kernel to stop.
     Interrupted,
+}
+
+impl Error {
+    /// Values of which one is not finite.
+    pub fn not_finite(name: &'static str, value: f64, index: usize) -> Self {
+        Self::Argument {
+            name,
+            rule: "finite".to_owned(),
+            got: format!("{value} at index {index}"),
+            remedy: "repair or leave out that item",
+        }
+    }
+
+    /// Two arguments of which `name` does not have as many items as `other`.
+    pub fn length(name: &'static str, len: usize, other: &str, expected: usize) -> Self {
+        Self::Argument {
+            name,
+            rule: format!("as long as {other}, {expected}"),
+            got: len.to_string(),
+            remedy: "give one item for each",
+        }
+    }
+
+    /// A number outside its range.
+    pub fn range(
+        name: &'static str,
+        rule: &str,
+        got: impl fmt::Display,
+        remedy: &'static str,
+    ) -> Self {
+        Self::Argument {
+            name,
+            rule: rule.to_owned(),
+            got: got.to_string(),
+            remedy,
+        }
+    }
+
+    /// A class outside `0..num_classes`.
+    pub fn class(name: &'static str, index: usize, class: i64, num_classes: usize) -> Self {
+        Self::Argument {
+            name,
+            rule: format!("in 0..={}", num_classes.saturating_sub(1)),
+            got: format!("{class} at index {index}"),
+            remedy: "number the classes from 0",
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -106,6 +164,12 @@ impl fmt::Display for Error {
                 "weights must have a positive finite sum, got {sum}; \
                  give at least one item a positive weight and scale huge ones down"
             ),
+            Self::Argument {
+                name,
+                rule,
+                got,
+                remedy,
+            } => write!(f, "{name} must be {rule}, got {got}; {remedy}"),
             Self::Interrupted => write!(f, "the kernel must run to its end, got an interrupt"),
         }
     }

@@ -1,7 +1,12 @@
 //! Numeric kernels of pybench. Pure functions on slices: no Python, no I/O, no clock, no unsafe code.
 #![forbid(unsafe_code)]
 
+pub mod boxes;
+pub mod confusion;
 pub mod error;
+pub mod mining;
+pub mod order;
+pub mod ranking;
 pub mod rng;
 pub mod weights;
 pub mod work;

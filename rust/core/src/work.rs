@@ -66,6 +66,27 @@ pub fn fill_blocks<T: Send>(
         })
 }
 
+/// The first of `0..len` that is bad, looked for in parallel.
+pub fn find_first(len: usize, is_bad: impl Fn(usize) -> bool + Sync) -> Option<usize> {
+    // Looking at a run without leaving early is what lets the compiler use vectors.
+    const RUN: usize = 512;
+    let search = |start: usize, end: usize| {
+        (start..end).step_by(RUN).find_map(|start| {
+            let run = start..end.min(start + RUN);
+            run.clone()
+                .fold(false, |found, index| found | is_bad(index))
+                .then(|| run.clone().find(|&index| is_bad(index)))
+                .flatten()
+        })
+    };
+    if len <= BLOCK {
+        return search(0, len);
+    }
+    (0..len.div_ceil(BLOCK))
+        .into_par_iter()
+        .find_map_first(|block| search(block * BLOCK, len.min((block + 1) * BLOCK)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +103,17 @@ mod tests {
             assert_eq!(fill_blocks(&mut out, &Interrupt::new(), add), Ok(()));
             assert!(out.into_iter().eq(0..len));
         }
+    }
+
+    #[test]
+    fn the_first_bad_place_is_found_wherever_it_is() {
+        for bad in [0, 511, 512, BLOCK - 1, BLOCK, 3 * BLOCK + 1] {
+            let found = find_first(3 * BLOCK + 2, |index| {
+                index == bad || index == 3 * BLOCK + 1
+            });
+            assert_eq!(found, Some(bad));
+        }
+        assert_eq!(find_first(2 * BLOCK, |_| false), None);
     }
 
     #[test]

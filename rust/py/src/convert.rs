@@ -85,9 +85,90 @@ pub fn float64s<'py>(
     }
 }
 
+/// Real numbers in single precision, or in double precision: then a copy of any other type.
+pub enum Reals<'py> {
+    F32(PyReadonlyArray1<'py, f32>),
+    F64(PyReadonlyArray1<'py, f64>),
+}
+
+/// The shapes that an argument may have.
+pub struct Shapes {
+    /// In words.
+    pub rule: &'static str,
+    /// The fewest axes.
+    pub least: usize,
+    /// The most.
+    pub most: usize,
+    /// Elements along the last axis, when they are fixed.
+    pub last: Option<usize>,
+}
+
+/// An array of real numbers read where it lies, flattened, and its shape.
+pub fn reals<'py>(
+    name: &str,
+    value: &Bound<'py, PyAny>,
+    shapes: &Shapes,
+) -> PyResult<(Reals<'py>, Vec<usize>)> {
+    let (array, shape) = flat(name, value, shapes)?;
+    let dtype = array.dtype();
+    let reals = match (dtype.kind(), dtype.itemsize()) {
+        (b'f', 4) => Reals::F32(borrow(array.into_any())?),
+        (b'f' | b'i' | b'u' | b'b', _) => Reals::F64(converted(array)?),
+        _ => {
+            let remedy = "convert it with .astype('float64')";
+            return Err(wrong_dtype(name, "of a real dtype", remedy, &array));
+        }
+    };
+    Ok((reals, shape))
+}
+
+/// An array of bool as bytes, flattened, and its shape.
+pub fn mask<'py>(
+    name: &str,
+    value: &Bound<'py, PyAny>,
+    shapes: &Shapes,
+) -> PyResult<(PyReadonlyArray1<'py, u8>, Vec<usize>)> {
+    let (array, shape) = flat(name, value, shapes)?;
+    if array.dtype().kind() != b'b' {
+        let remedy = "compare or convert it with .astype(bool)";
+        return Err(wrong_dtype(name, "of dtype bool", remedy, &array));
+    }
+    Ok((borrow(array.call_method1("view", ("uint8",))?)?, shape))
+}
+
+fn flat<'py>(
+    name: &str,
+    value: &Bound<'py, PyAny>,
+    shapes: &Shapes,
+) -> PyResult<(Bound<'py, PyUntypedArray>, Vec<usize>)> {
+    let array = native(name, value)?;
+    let shape = array.shape().to_vec();
+    let axes = shapes.least..=shapes.most;
+    if !axes.contains(&shape.len()) || shapes.last.is_some_and(|last| shape.last() != Some(&last)) {
+        let (rule, got) = (shapes.rule, array.getattr("shape")?);
+        let message = format!("{name} must be of shape {rule}, got {got}; reshape it");
+        return Err(PyValueError::new_err(message));
+    }
+    let array = tidy(array)?;
+    if shape.len() == 1 {
+        return Ok((array, shape));
+    }
+    Ok((array.call_method1("reshape", (-1,))?.cast_into()?, shape))
+}
+
 /// Whatever numpy makes an array of, as long as it has one axis and the byte order of this
 /// machine. Only an array with gaps or odd addresses is copied.
 fn vector<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let array = native(name, value)?;
+    if array.ndim() != 1 {
+        let shape = array.getattr("shape")?;
+        let message = format!("{name} must be of shape (N,), got {shape}; flatten it first");
+        return Err(PyValueError::new_err(message));
+    }
+    tidy(array)
+}
+
+fn native<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
     static ASARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = value.py();
     let array = match value.cast::<PyUntypedArray>() {
@@ -101,12 +182,11 @@ fn vector<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyU
         let remedy = "convert it with .astype(dtype.newbyteorder('='))";
         return Err(wrong_dtype(name, "in native byte order", remedy, &array));
     }
-    if array.ndim() != 1 {
-        let shape = array.getattr("shape")?;
-        let message = format!("{name} must be of shape (N,), got {shape}; flatten it first");
-        return Err(PyValueError::new_err(message));
-    }
-    if array.is_contiguous() && array.is_aligned() {
+    Ok(array)
+}
+
+fn tidy(array: Bound<'_, PyUntypedArray>) -> PyResult<Bound<'_, PyUntypedArray>> {
+    if array.is_c_contiguous() && array.is_aligned() {
         return Ok(array);
     }
     Ok(array.call_method0("copy")?.cast_into()?)
@@ -148,6 +228,11 @@ pub fn filled<T: Element>(
     enter(py, elements, |interrupt| fill(out, interrupt))?;
     drop(guard);
     Ok(array)
+}
+
+/// A number of classes.
+pub fn num_classes(value: &Bound<'_, PyAny>) -> PyResult<usize> {
+    size("num_classes", value)
 }
 
 /// An int of at least 0 and at most 64 bits.

@@ -35,7 +35,8 @@ impl Failure for pybench_core::Error {
             | Self::Beta { .. }
             | Self::Normalise { .. }
             | Self::Weight { .. }
-            | Self::WeightSum { .. } => PyValueError::new_err(message),
+            | Self::WeightSum { .. }
+            | Self::Argument { .. } => PyValueError::new_err(message),
             Self::Interrupted => PyKeyboardInterrupt::new_err(message),
         }
     }

@@ -1,8 +1,12 @@
 //! Python bindings of pybench: conversions only.
+mod boxes;
+mod confusion;
 mod convert;
 mod enter;
 mod kernel_sources;
+mod mining;
 mod pool;
+mod ranking;
 mod rng;
 #[cfg(feature = "video")]
 mod video;
@@ -14,7 +18,15 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use super::boxes::{box_iou, nms};
+    #[pymodule_export]
+    use super::confusion::confusion_f1;
+    #[pymodule_export]
     use super::kernel_sources::kernel_sources;
+    #[pymodule_export]
+    use super::mining::hard_negatives;
+    #[pymodule_export]
+    use super::ranking::{average_precision, pr_curve, roc_auc};
     #[pymodule_export]
     use super::rng::{philox, shuffle, stream_key, weighted_choice};
     #[cfg(feature = "video")]

@@ -1,0 +1,230 @@
+//! Hard negative mining: the negatives of the largest losses.
+use rayon::prelude::*;
+
+use crate::error::Error;
+use crate::order::{Packed, Real, sort_by_rank};
+use crate::work::{BLOCK, Interrupt, find_first};
+
+/// How many negatives are wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wanted {
+    /// So many.
+    Number(usize),
+    /// So many for each positive, at least `least`.
+    Ratio {
+        /// Negatives for each positive.
+        ratio: f64,
+        /// How many when there are no or few positives.
+        least: usize,
+    },
+}
+
+/// What is done with losses that are not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFinite {
+    /// Nothing is mined.
+    Refuse,
+    /// NaN is harder than any number.
+    First,
+}
+
+/// Finds the hardest negatives of each row: largest loss first, equal losses by index.
+///
+/// The result holds places in `losses`, row after row. Time is linear in the number of losses.
+///
+/// # Errors
+/// [`Error::Argument`], [`Error::Interrupted`].
+pub fn hard_negatives<T: Real>(
+    losses: &[T],
+    negative: &[u8],
+    row_len: usize,
+    wanted: Wanted,
+    most: usize,
+    not_finite: NotFinite,
+    interrupt: &Interrupt,
+) -> Result<Vec<i64>, Error> {
+    if negative.len() != losses.len() {
+        let len = negative.len();
+        return Err(Error::length("negative_mask", len, "losses", losses.len()));
+    }
+    match wanted {
+        Wanted::Ratio { ratio, .. } if !(ratio >= 0.0 && ratio.is_finite()) => {
+            let remedy = "3 negatives for each positive are usual";
+            return Err(Error::range("ratio", "finite and >= 0", ratio, remedy));
+        }
+        Wanted::Ratio { .. } | Wanted::Number(_) => {}
+    }
+    if not_finite == NotFinite::Refuse {
+        let bad = |index: usize| (negative[index] != 0) & !losses[index].into().is_finite();
+        if let Some(index) = find_first(losses.len(), bad) {
+            return Err(Error::not_finite("losses", losses[index].into(), index));
+        }
+    }
+    let mine = |(number, (losses, negative)): (usize, (&[T], &[u8]))| {
+        interrupt.check()?;
+        let row = Row { losses, negative };
+        let k = row.wanted(wanted).min(most);
+        let mut places = if size_of::<T>() == 4 && (losses.len() as u64) < u64::TAGS {
+            row.hardest::<u64>(k, interrupt)?
+        } else {
+            row.hardest::<u128>(k, interrupt)?
+        };
+        for place in &mut places {
+            *place += (number * row_len) as i64;
+        }
+        Ok(places)
+    };
+    let row_len = row_len.max(1);
+    let rows = losses.chunks(row_len).zip(negative.chunks(row_len));
+    if losses.len() <= BLOCK || row_len >= losses.len() {
+        let rows: Result<Vec<_>, _> = rows.enumerate().map(mine).collect();
+        return rows.map(|rows| rows.concat());
+    }
+    let rows: Result<Vec<_>, _> = losses
+        .par_chunks(row_len)
+        .zip(negative.par_chunks(row_len))
+        .enumerate()
+        .map(mine)
+        .collect();
+    rows.map(|rows| rows.concat())
+}
+
+struct Row<'a, T> {
+    losses: &'a [T],
+    negative: &'a [u8],
+}
+
+/// Losses looked at to guess how large the hardest are.
+const SAMPLE: usize = 2048;
+
+impl<T: Real> Row<'_, T> {
+    fn wanted(&self, wanted: Wanted) -> usize {
+        match wanted {
+            Wanted::Number(number) => number,
+            Wanted::Ratio { ratio, least } => {
+                let positive = |mark: &u8| usize::from(*mark == 0);
+                let positives: usize = self.negative.iter().map(positive).sum();
+                ((ratio * positives as f64) as usize).max(least)
+            }
+        }
+    }
+
+    fn hardest<P: Packed>(&self, k: usize, interrupt: &Interrupt) -> Result<Vec<i64>, Error> {
+        if k == 0 {
+            return Ok(Vec::new());
+        }
+        let mut found: Vec<P> = self.up_to(self.guess(k), interrupt)?;
+        if found.len() < k {
+            found = self.up_to(u64::MAX, interrupt)?;
+        }
+        if found.len() > k {
+            let (_, &mut last, _) = found.clone().select_nth_unstable(k - 1);
+            found.retain(|item| *item <= last);
+        }
+        sort_by_rank(&mut found, interrupt)?;
+        Ok(found.into_iter().map(|item| item.tag() as i64).collect())
+    }
+
+    /// A rank that a few more than k negatives most likely do not exceed.
+    fn guess(&self, k: usize) -> u64 {
+        let len = self.losses.len();
+        if len <= 4 * SAMPLE {
+            return u64::MAX;
+        }
+        let mut sample: Vec<u64> = (0..len)
+            .step_by(len / SAMPLE)
+            .filter(|&index| self.negative[index] != 0)
+            .map(|index| self.rank(index))
+            .collect();
+        // Four standard deviations of what a random sample would hold, and a little more.
+        let expected = k as f64 * SAMPLE as f64 / len as f64;
+        let place = (expected + 4.0 * expected.sqrt() + 4.0) as usize;
+        if place >= sample.len() {
+            return u64::MAX;
+        }
+        *sample.select_nth_unstable(place).1
+    }
+
+    /// The negatives of at most this rank, by index.
+    fn up_to<P: Packed>(&self, most: u64, interrupt: &Interrupt) -> Result<Vec<P>, Error> {
+        let len = self.losses.len();
+        let collect = |block: usize| {
+            interrupt.check()?;
+            let mut found = Vec::new();
+            for index in block * BLOCK..len.min((block + 1) * BLOCK) {
+                let rank = self.rank(index);
+                if rank <= most && self.negative[index] != 0 {
+                    found.push(P::pack(rank, index as u64));
+                }
+            }
+            Ok(found)
+        };
+        if len <= BLOCK {
+            return collect(0);
+        }
+        let blocks: Result<Vec<_>, _> = (0..len.div_ceil(BLOCK))
+            .into_par_iter()
+            .map(collect)
+            .collect();
+        blocks.map(|blocks| blocks.concat())
+    }
+
+    /// No number has rank 0, so that NaN can.
+    fn rank(&self, index: usize) -> u64 {
+        let loss = self.losses[index];
+        if loss.into().is_nan() { 0 } else { loss.rank() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static QUIET: Interrupt = Interrupt::new();
+
+    fn mine(losses: &[f32], k: usize) -> Result<Vec<i64>, Error> {
+        let mask = vec![1; losses.len()];
+        let (wanted, len) = (Wanted::Number(k), losses.len());
+        hard_negatives(
+            losses,
+            &mask,
+            len,
+            wanted,
+            usize::MAX,
+            NotFinite::Refuse,
+            &QUIET,
+        )
+    }
+
+    #[test]
+    fn equal_losses_are_taken_by_index() {
+        assert_eq!(mine(&[1.0, 2.0, 1.0, 2.0, 1.0], 3), Ok(vec![1, 3, 0]));
+    }
+
+    #[test]
+    fn a_misleading_sample_costs_time_but_no_right_answer() {
+        // Every looked-at loss is large, all others are small: the guess is far too high.
+        let len = 8 * SAMPLE;
+        let losses: Vec<f32> = (0..len).map(|i| f32::from(u8::from(i % 8 == 0))).collect();
+        let mined = mine(&losses, 6000).expect("valid");
+        let expected = (0..len as i64)
+            .step_by(8)
+            .chain((0..len as i64).filter(|i| i % 8 > 0));
+        assert!(mined.iter().copied().eq(expected.take(6000)));
+    }
+
+    #[test]
+    fn nan_is_named_or_comes_first() {
+        assert!(mine(&[1.0, f32::NAN], 1).is_err());
+        let first = hard_negatives(
+            &[f32::INFINITY, f32::NAN, 3.0],
+            &[1; 3],
+            3,
+            Wanted::Number(2),
+            9,
+            NotFinite::First,
+            &QUIET,
+        );
+        assert_eq!(first, Ok(vec![1, 0]));
+    }
+}

@@ -1,0 +1,34 @@
+//! Bindings of `pybench_core::confusion`.
+use numpy::{IntoPyArray, PyArrayMethods};
+use pybench_core::confusion;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::convert;
+use crate::enter::enter;
+
+#[pyfunction]
+pub fn confusion_f1<'py>(
+    truth: &Bound<'py, PyAny>,
+    predicted: &Bound<'py, PyAny>,
+    #[pyo3(from_py_with = convert::num_classes)] num_classes: usize,
+) -> PyResult<Bound<'py, PyDict>> {
+    let py = truth.py();
+    let truth = convert::int64s("truth", truth)?;
+    let predicted = convert::int64s("predicted", predicted)?;
+    let (truth, predicted) = (truth.as_slice()?, predicted.as_slice()?);
+    let matrix = enter(py, truth.len(), |interrupt| {
+        confusion::confusion(truth, predicted, num_classes, interrupt)
+    })?;
+    let scores = confusion::class_scores(&matrix, num_classes);
+    let result = PyDict::new(py);
+    let matrix = matrix
+        .into_pyarray(py)
+        .reshape([num_classes, num_classes])?;
+    result.set_item("confusion", matrix)?;
+    result.set_item("precision", scores.precision.into_pyarray(py))?;
+    result.set_item("recall", scores.recall.into_pyarray(py))?;
+    result.set_item("f1", scores.f1.into_pyarray(py))?;
+    result.set_item("macro_f1", scores.macro_f1)?;
+    Ok(result)
+}
