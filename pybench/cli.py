@@ -149,11 +149,7 @@ def show(
         msg = f"component must be FOLDER/NAME with FOLDER one of {known}, got {component!r}"
         raise UsageError(msg)
     cls = getattr(importlib.import_module(f"pybench.{folder}"), folder)[name]
-    parameters = {
-        f.name: None if f.default is dataclasses.MISSING else f.default
-        for f in dataclasses.fields(cls)
-        if f.init
-    }
+    parameters = {f.name: _default(f) for f in dataclasses.fields(cls) if f.init}
     text = inspect.cleandoc(cls.__doc__ or "")
     source = getattr(cls, "source", None)
     if json:
@@ -163,6 +159,18 @@ def show(
     print(f"{name}({inside})\n\n{text}")
     if source and source not in text:
         print(f"\nSource: {source}")
+
+
+def _default(field: Any) -> Any:
+    """The default of a dataclass field as JSON holds it; a nested component by its name."""
+    import dataclasses
+
+    value = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    if value is dataclasses.MISSING:
+        return None
+    return str(value) if dataclasses.is_dataclass(value) else value
 
 
 # -- running ---------------------------------------------------------------------------------
