@@ -91,10 +91,12 @@ def test_cell_losses_equal_the_formula(case):
     equals(prepared(case["spec"])((logits, double(INPUTS["predicted"])), target), case, logits)
 
 
-def test_the_composite_without_positives_equals_the_formula():
+@pytest.mark.parametrize("how", ["geometric", "sum", "uncertainty"])
+def test_the_composite_without_positives_equals_the_formula(how):
     logits = double(INPUTS["cells"], leaf=True)
     target = (torch.zeros(8, dtype=torch.int64), double(INPUTS["true"]))
-    value = prepared("f1_composite")((logits, double(INPUTS["predicted"])), target)
+    fn = prepared(f"f1_composite(combine='{how}')")
+    value = fn((logits, double(INPUTS["predicted"])), target)
     equals(value, GOLDEN["background"], logits)
 
 

@@ -61,8 +61,8 @@ class F1Composite:
     Returns: 0-d, one value for the batch; >= 0, but for ``"uncertainty"`` once it has learned.
     Raises: ValueError if a field is out of range, shapes differ, a label is not in [0, C), the
         batch is empty, or counts are missing for ``mining="epoch"``.
-    Source: Draft: A composite loss for overlapping objects in low-resolution thermal images,
-        section 2 and algorithm 2.
+    Source: Anonymous draft: Use of a composite loss function for the detection of overlapping
+        objects in low-resolution thermal images, section 2 and algorithm 2.
     Deviations: algorithm 2 where it differs from section 2, which has no floor and divides sums.
         Positives are cells, not images. With several classes, p is the softmax probability of
         the cell's class, or of any object where there is none. Algorithm 2 mines the whole
@@ -98,8 +98,8 @@ class F1Composite:
     reads: ClassVar[Kind] = "boxes"
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
-        "Draft: A composite loss for overlapping objects in low-resolution thermal images, "
-        "section 2 and algorithm 2"
+        "Anonymous draft: Use of a composite loss function for the detection of overlapping "
+        "objects in low-resolution thermal images, section 2 and algorithm 2"
     )
 
     def __post_init__(self) -> None:

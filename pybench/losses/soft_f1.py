@@ -29,8 +29,8 @@ class SoftF1:
     Inputs: logits (B, C); labels (B,).
     Returns: 0-d, in [0, 1].
     Raises: ValueError if epsilon is not > 0, for an empty batch or mixed labels.
-    Source: Draft: A composite loss for overlapping objects in low-resolution thermal images,
-        section 2.
+    Source: Anonymous draft: Use of a composite loss function for the detection of overlapping
+        objects in low-resolution thermal images, section 2.
     Deviations: the draft has one class; this is the mean over the classes of the batch, each
         against the rest. A class without a sample in the batch is left out: its F1 is 0 whatever
         the logits are, so it has no gradient.
@@ -47,8 +47,8 @@ class SoftF1:
     reads: ClassVar[Kind] = "classes"
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
-        "Draft: A composite loss for overlapping objects in low-resolution thermal images, "
-        "section 2"
+        "Anonymous draft: Use of a composite loss function for the detection of overlapping "
+        "objects in low-resolution thermal images, section 2"
     )
 
     def __post_init__(self) -> None:
