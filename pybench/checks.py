@@ -66,7 +66,7 @@ def hard_classes(
     if target.probabilities is not None:
         msg = (
             f"labels must be hard for {loss}, got probabilities; "
-            "train on unmixed labels, or use ce or weighted_ce"
+            "pybench.loss gives the expectation over them"
         )
         raise ValueError(msg)
     logits, labels = soft_classes(output, target, weights=weights)

@@ -173,6 +173,23 @@ def _default(field: Any) -> Any:
     return str(value) if dataclasses.is_dataclass(value) else value
 
 
+@app.command()
+def docs(
+    directory: Annotated[Path, typer.Argument(help="Folder of the pages")],
+    json: Json = False,
+) -> None:
+    """Write one page per component, with the curves of each loss, and remove stale pages."""
+    from pybench.docs import write
+
+    files = write(directory)
+    if json:
+        _emit(
+            {"directory": str(directory), "files": [str(f.relative_to(directory)) for f in files]}
+        )
+    else:
+        print(f"{directory / 'index.md'}: {len(files)} files")
+
+
 # -- running ---------------------------------------------------------------------------------
 
 

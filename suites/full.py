@@ -1,4 +1,4 @@
-"""Every loss under every sampler on every task that has data of its own; `--dry-run` says how long."""
+"""Every loss under every sampler on every task with data of its own; `--dry-run` says hours."""
 
 from pybench.suite import Grid, Suite
 

@@ -30,7 +30,7 @@ class AslSigmoid:
 
     Inputs: logits (B, C); labels (B,).
     Returns: (B,) terms >= 0, nats, summed over classes.
-    Raises: ValueError if a field is out of range, or for mixed labels.
+    Raises: ValueError if a field is out of range.
     Source: Ben-Baruch et al., Asymmetric Loss For Multi-Label Classification, ICCV 2021, eq. (7).
     Deviations: one label per sample; no floor under the logarithms, which need none here.
 

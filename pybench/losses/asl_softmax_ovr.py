@@ -27,7 +27,7 @@ class AslSoftmaxOvr:
 
     Inputs: logits (B, C), C >= 2; labels (B,).
     Returns: (B,) terms >= 0, nats, summed over classes.
-    Raises: ValueError if an exponent is negative, or for mixed labels.
+    Raises: ValueError if an exponent is negative.
     Source: Ben-Baruch et al., Asymmetric Loss For Multi-Label Classification, ICCV 2021,
         eq. (4).
     Deviations: softmax in the place of sigmoids, because the classes exclude each other; no

@@ -33,7 +33,7 @@ class ClassBalanced:
 
     Inputs: logits (B, C); labels (B,).
     Returns: (B,) terms >= 0, nats, summed over classes.
-    Raises: ValueError if a field is out of range, counts are missing, or for mixed labels.
+    Raises: ValueError if a field is out of range or counts are missing.
     Source: Cui, Jia, Lin, Song, Belongie: Class-Balanced Loss Based on Effective Number of
         Samples, CVPR 2019, section 4.
     Deviations: a class without samples weighs 0 and is left out of C.

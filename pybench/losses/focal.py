@@ -28,7 +28,7 @@ class Focal:
 
     Inputs: logits (B, C), C >= 2; labels (B,).
     Returns: (B,) terms >= 0, nats.
-    Raises: ValueError if gamma or alpha is negative, or for mixed labels.
+    Raises: ValueError if gamma or alpha is negative.
     Source: Lin, Goyal, Girshick, He, Dollar: Focal Loss for Dense Object Detection, ICCV 2017,
         eq. (5).
     Deviations: softmax in the place of the sigmoid, and no alpha for a negative class.

@@ -1,0 +1,128 @@
+"""The pages follow the components: one each, and none of what is gone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pybench.cli import app
+from pybench.docs import REGISTRIES, write
+from pybench.losses import losses
+from pybench.registry import PLUGINS
+
+HALVED = '''"""Half of cross entropy."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch.nn.functional import cross_entropy
+
+
+@dataclass(frozen=True)
+class Halved:
+    """Cross entropy by two.
+
+    Fields:
+        by: what it is divided by.
+    """
+
+    by: float = 2.0
+    reads: ClassVar[str] = "classes"
+    needs: ClassVar[frozenset] = frozenset()
+    source: ClassVar[str] = "made for a test"
+
+    def prepare(self, context):
+        return lambda output, target, *, progress=0.0: (
+            cross_entropy(output.logits, target.labels, reduction="none") / self.by
+        )
+'''
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs")
+    write(folder)
+    return folder
+
+
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.what)
+def test_every_component_has_its_page_with_its_summary_and_fields(registry, pages: Path) -> None:
+    index = (pages / "index.md").read_text()
+    for name in registry:
+        text = (pages / registry.what / f"{name}.md").read_text()
+        assert f"# `{name}`" in text
+        assert registry.summary(name) in text
+        assert f"({registry.what}/{name}.md)" in index
+        for field in dataclasses.fields(registry[name]):
+            assert f"`{field.name}`, " in text
+    assert {p.stem for p in (pages / registry.what).glob("*.md")} == set(registry)
+
+
+def test_a_page_reads_as_the_docstring_says(pages: Path) -> None:
+    text = (pages / "losses" / "focal.md").read_text()
+    assert "```math\n\\alpha_y\\," in text
+    assert "- `gamma`, `2.0`: focusing exponent, >= 0; 0 gives cross entropy." in text
+    assert "**Source.** Lin, Goyal, Girshick, He, Dollar" in text
+    assert "```python\n>>> import torch" in text
+    assert ".. math" not in text
+
+
+def test_pages_say_where_a_component_can_be_used(pages: Path) -> None:
+    bags = (pages / "losses" / "mil.md").read_text()
+    assert "| bags of snippets | yes |" in bags
+    assert "| images | n/a: a bag loss compares bags" in bags
+    crop = (pages / "transforms" / "crop.md").read_text()
+    assert "| clips | yes |" in crop
+    assert "| features | n/a: transform 'crop' changes clips or images" in crop
+
+
+def test_a_loss_of_the_logits_is_drawn_as_it_is(pages: Path) -> None:
+    drawn = {path.stem for path in (pages / "losses").glob("*.svg")}
+    assert {"ce", "focal"} <= drawn <= {name for name in losses if losses[name].reads == "classes"}
+    svg = ET.parse(pages / "losses" / "ce.svg").getroot()
+    values, gradients = (
+        [float(pair.split(",")[1]) for pair in line.attrib["points"].split()]
+        for line in svg.iter("{http://www.w3.org/2000/svg}polyline")
+    )
+    # Both fall as the probability rises: down the page is up in y. -log .01 is the top.
+    assert values == sorted(values) and gradients == sorted(gradients)
+    assert values[0] == 40
+    assert gradients[49] - 40 == pytest.approx(260 * (1 - 0.5 / 4.60517), abs=0.1)
+
+
+def test_what_others_put_beside_the_pages_stays(tmp_path: Path) -> None:
+    (tmp_path / "losses").mkdir()
+    mine = tmp_path / "losses" / "notes.md"
+    mine.write_text("my own notes")
+    write(tmp_path)
+    assert mine.read_text() == "my own notes"
+
+
+def test_a_loss_file_appears_everywhere_and_is_gone_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, folder = tmp_path / "plugins" / "losses" / "halved.py", tmp_path / "docs"
+    file.parent.mkdir(parents=True)
+    monkeypatch.setenv(PLUGINS, str(tmp_path / "plugins"))
+
+    def seen() -> set[str]:
+        listed = CliRunner().invoke(app, ["list", "losses", "--json"], catch_exceptions=False)
+        made = CliRunner().invoke(app, ["docs", str(folder), "--json"], catch_exceptions=False)
+        pages = [f for f in json.loads(made.stdout)["files"] if "halved" in f]
+        names = [row["name"] for row in json.loads(listed.stdout)["rows"]]
+        there = [str(p.relative_to(folder)) for p in folder.rglob("halved*")]
+        assert sorted(pages) == sorted(there)
+        return {*pages, *(name for name in names if name == "halved")}
+
+    assert seen() == set()
+    file.write_text(HALVED)
+    assert seen() == {"halved", "losses/halved.md", "losses/halved.svg"}
+    assert "halved" in (folder / "index.md").read_text()
+    file.unlink()
+    assert seen() == set()
+    assert "halved" not in (folder / "index.md").read_text()
