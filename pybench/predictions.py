@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,16 +20,23 @@ BATCH = 64
 
 
 def outputs(
-    model: nn.Module, dataset: Dataset, indices: Labels, device: torch.device
+    model: nn.Module,
+    dataset: Dataset,
+    indices: Labels,
+    device: torch.device,
+    fields: Callable[[Output], dict[str, torch.Tensor]] | None = None,
 ) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
-    """Run the model in evaluation mode: field of the output -> (N, ...) float32."""
+    """Run the model in evaluation mode: field of the output -> (N, ...) float32.
+
+    Fields are those that predictions hold, or those that ``fields`` takes from an output.
+    """
     model.eval()
     parts: dict[str, list[np.ndarray[Any, np.dtype[np.float32]]]] = {}
     with torch.inference_mode():
         for begin in range(0, len(indices), BATCH):
             batch = dataset.batch(indices[begin : begin + BATCH])
             output = model(batch.inputs.to(device))
-            for name, value in _fields(output).items():
+            for name, value in (fields or _fields)(output).items():
                 parts.setdefault(name, []).append(value.float().cpu().numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}
 

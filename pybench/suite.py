@@ -218,7 +218,13 @@ def refusal(task: TaskMeta, row: Trial) -> str | None:
     for name, part in parts:
         kinds = getattr(part, "kinds", {task.kind})
         if task.kind not in kinds:
-            return f"n/a: {name} is for tasks of {' and '.join(kinds)}, this is one of {task.kind}"
+            return f"n/a: {name} is for tasks of {' and '.join(sorted(kinds))}, not {task.kind}"
+    for step in row.steps:
+        reads = steps.build(step).needs
+        if reads and step != row.steps[0]:
+            return f"step '{step}' reads the trained network, so it must come before other steps"
+        if "weights" in reads and "cosine_head" in criterion.needs:
+            return f"n/a: step '{step}' scales a linear classifier, and the loss needs a cosine one"
     made = transforms.build(row.transform).takes
     if task.inputs not in made:
         known = " or ".join(sorted(made))

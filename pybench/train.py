@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -37,6 +37,7 @@ from pybench.types import (
     Labels,
     LossContext,
     ModelContext,
+    Output,
     SampleContext,
 )
 from pybench.views import class_view
@@ -82,10 +83,10 @@ def run_trial(
         raise DataChangedError(msg)
     dataset = task.load(ref, trial.split, trial.model, cache)
     loaded = time.perf_counter()
-    if trial.steps:
-        result = _after_training(trial, task, dataset, parent)
-    else:
-        with _reproducible(trial.budget):
+    with _reproducible(trial.budget):
+        if trial.steps:
+            result = _after_training(trial, task, dataset, parent)
+        else:
             result = _train(trial, task, dataset)
     return result.with_facts(
         {
@@ -127,12 +128,15 @@ def _train(trial: Trial, task: Task, dataset: Dataset) -> Result:
     began = time.perf_counter()
     curve: list[dict[str, float | None]] = []
     history: list[NDArray[np.float64]] = []
+    drawn_counts = np.zeros(len(dataset.classes), dtype=np.int64)
     step, epoch, first_norm = 0, 0, 0.0
     while step < total_steps:
         draw = plan(_sample_context(dataset, budget, history), trial.seed, epoch)
         trained.train()
         losses: list[Tensor] = []
-        for begin in range(0, min(len(draw), (total_steps - step) * budget.batch), budget.batch):
+        taken = min(len(draw), (total_steps - step) * budget.batch)
+        drawn_counts += dataset.counts(train[draw.indices[:taken]])
+        for begin in range(0, taken, budget.batch):
             drawn = slice(begin, begin + budget.batch)
             views = [
                 transform(
@@ -189,6 +193,7 @@ def _train(trial: Trial, task: Task, dataset: Dataset) -> Result:
             "parameters": sum(p.numel() for p in model.parameters()),
             "gradient_norm_0": first_norm,
             "steps_taken": step,
+            "drawn_counts": drawn_counts.tolist(),
             "threads": torch.get_num_threads(),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
             "train_s": round(trained_s, 4),
@@ -201,20 +206,61 @@ def _after_training(trial: Trial, task: Task, dataset: Dataset, parent: Record |
     if parent is None:
         msg = f"parent of '{trial.name}' must be a finished trial, got none; run it first"
         raise ValueError(msg)
+    began = time.perf_counter()
+    step, before = steps.build(trial.steps[-1]), parent.predictions()
+    on_validation = pl.when(pl.col("split") == "val").then(pl.col("label"))
     finished = Finished(
         trial=trial,
         classes=dataset.classes,
         counts=dataset.counts(dataset.splits["train"]),
-        predictions=parent.predictions(),
+        predictions=before.with_columns(on_validation),  # the test labels stay here
+        drawn=np.array(parent.facts["drawn_counts"]),
+        arrays=_inside(trial, dataset, parent, before) if step.needs else {},
     )
-    predictions = steps.build(trial.steps[-1]).apply(finished)
+    predictions = step.apply(finished).with_columns(before["label"])
     return Result(
         trial,
         task.score(predictions, dataset),
         predictions,
         parent.curves(),
-        facts={"parent": parent.id, "train_s": 0.0},
+        facts={
+            "parent": parent.id,
+            "drawn_counts": parent.facts["drawn_counts"],
+            "train_s": round(time.perf_counter() - began, 4),
+        },
     )
+
+
+def _inside(
+    trial: Trial, dataset: Dataset, parent: Record, predictions: pl.DataFrame
+) -> dict[str, NDArray[Any]]:
+    """What the classifier of a stored network reads, and the classifier; see ``Finished``."""
+    state = {
+        name.removeprefix("model."): value
+        for name, value in parent.weights().items()
+        if name.startswith("model.")
+    }
+    if not state:
+        msg = f"step '{trial.steps[-1]}' must come first, got '{trial.name}'; it reads the network"
+        raise ValueError(msg)
+    device, train = torch.device(trial.budget.device), dataset.splits["train"]
+    model = models.build(trial.model).build(_model_context(loss(trial.loss), dataset))
+    model.load_state_dict(state)
+    model.to(device)
+    classifier = model.get_submodule("classifier").state_dict()
+    head = {name: value.cpu().numpy() for name, value in classifier.items()}
+    evaluated = predictions["sample"].to_numpy()
+    return {
+        "train_features": outputs(model, dataset, train, device, _last_layer)["features"],
+        "train_labels": dataset.labels[train],
+        "features": outputs(model, dataset, evaluated, device, _last_layer)["features"],
+        "head_weight": head["weight"],
+        "head_bias": head.get("bias", np.zeros(len(dataset.classes), dtype=np.float32)),
+    }
+
+
+def _last_layer(output: Output) -> dict[str, Tensor]:
+    return {"features": list(output.features.values())[-1]}
 
 
 @contextlib.contextmanager

@@ -37,7 +37,8 @@ class Model(Protocol):
     def build(self, context: ModelContext) -> nn.Module:
         """Build the network with fresh weights drawn from torch's global generator.
 
-        The module has ``feature_dims``, a dict layer name -> D of the features it gives.
+        The module has ``feature_dims``, a dict layer name -> D of the features it gives, and
+        ``classifier``, the last layer, with ``weight`` (C, D) and, if it has one, ``bias`` (C,).
         """
         ...
 

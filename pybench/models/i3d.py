@@ -77,6 +77,11 @@ class _Network(nn.Module):
         if weights:
             load_weights(self, weights, head="head.")
 
+    @property
+    def classifier(self) -> nn.Module:
+        """The last layer."""
+        return self.head
+
     def forward(self, clips: Tensor) -> ClassOutput:
         maps = _pool(self.conv_1a(clips_as_tensor(clips, HALF, HALF)), (1, 3, 3), (1, 2, 2))
         maps = self.conv_2c(self.conv_2b(maps))

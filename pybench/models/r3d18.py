@@ -56,6 +56,12 @@ class _Network(nn.Module):
         if weights:
             load_weights(self.body, weights, head="fc.")
 
+    @property
+    def classifier(self) -> nn.Module:
+        """The last layer."""
+        head: nn.Module = self.body.fc
+        return head
+
     def forward(self, clips: Tensor) -> ClassOutput:
         maps = self.body.stem(clips_as_tensor(clips, MEAN, STD))
         features = {}

@@ -64,6 +64,11 @@ class _Network(nn.Module):
         self.feature_dims = {"space": width, "motion": 2 * deep, "clip": 2 * deep}
         self.head = classifier(2 * deep, context)
 
+    @property
+    def classifier(self) -> nn.Module:
+        """The last layer."""
+        return self.head
+
     def forward(self, clips: Tensor) -> ClassOutput:
         """Logits and features of clips (B, T, H, W, 3) uint8."""
         # The sum over colours stays in integers: it is read once, and most of the input's cost.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pybench.checks import require
 from pybench.registry import Registry
 
 if TYPE_CHECKING:
@@ -28,15 +29,51 @@ class Finished:
         classes: (C,) names.
         counts: (C,) training samples per class.
         predictions: one row per sample of validation and test, at least with the columns
-            ``split``, ``sample``, ``label`` and ``logits`` (list of C float32).
-        arrays: what the step needs beside them, by stored name.
+            ``split``, ``sample``, ``label`` (null on test rows when a trial runs the step) and
+            ``logits`` (list of C float32).
+        drawn: (C,) how often samples of each class were drawn in training; None = as counts.
+        arrays: what the step needs beside them. Those that need ``"features"`` get
+            ``train_features`` (N, D) and ``train_labels`` (N,) of the training samples as they
+            are, and ``features`` (M, D), one row per prediction: what the classifier reads. Those
+            that need ``"weights"`` get ``head_weight`` (C, D) and ``head_bias`` (C,) of a linear
+            classifier.
     """
 
     trial: Trial
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
     predictions: pl.DataFrame
-    arrays: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    drawn: NDArray[np.int64] | None = None
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def logits(self) -> NDArray[np.float64]:
+        """(M, C) logits of all rows.
+
+        Raises:
+            ValueError: a row does not have one logit per class.
+        """
+        column, classes = self.predictions["logits"], len(self.counts)
+        widths = column.list.len().unique().to_list()
+        require(widths in ([], [classes]), "logits", f"{classes} per sample", widths)
+        return np.asarray(column.list.to_array(classes).to_numpy(), dtype=np.float64)
+
+    def validation(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Logits (V, C) and labels (V,) of the validation rows.
+
+        Raises:
+            ValueError: there is none.
+        """
+        rows = (self.predictions["split"] == "val").to_numpy()
+        require(bool(rows.any()), "predictions", "of some validation samples", "none")
+        return self.logits[rows], self.predictions["label"].to_numpy()[rows].astype(np.int64)
+
+    def with_logits(self, logits: NDArray[np.floating[Any]]) -> pl.DataFrame:
+        """The predictions with other logits (M, C)."""
+        import polars as pl
+
+        column = pl.Series("logits", logits.astype(np.float32)).cast(pl.List(pl.Float32))
+        return self.predictions.with_columns(column)
 
 
 class Step(Protocol):

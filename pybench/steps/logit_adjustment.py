@@ -52,11 +52,6 @@ class LogitAdjustment:
     def apply(self, finished: Finished) -> pl.DataFrame:
         """Adjust every row."""
         counts = np.asarray(finished.counts, dtype=np.float64)
-        column = finished.predictions["logits"]
-        widths = column.list.len().unique().to_list()
-        require(widths in ([], [len(counts)]), "logits", f"{len(counts)} per sample", widths)
         require(bool(counts.sum() > 0), "counts", "positive for some class", counts.tolist())
         prior = np.where(counts > 0, counts, counts.sum()) / counts.sum()
-        logits = column.list.to_array(len(counts)).to_numpy() - self.tau * np.log(prior)
-        adjusted = pl.Series("logits", logits.astype(np.float32)).cast(pl.List(pl.Float32))
-        return finished.predictions.with_columns(adjusted)
+        return finished.with_logits(finished.logits - self.tau * np.log(prior))

@@ -38,6 +38,10 @@ class _Net(nn.Module):
         self.place = nn.Linear(hidden, 4) if shape == "boxes" else None
         self.feature_dims = {"body": hidden}
 
+    @property
+    def classifier(self) -> nn.Module:
+        return self.head
+
     def forward(self, inputs: Tensor) -> Output:
         start = 1 if self.shape == "classes" else 2
         flat = inputs.float().flatten(start) / (255 if inputs.dtype == torch.uint8 else 1)
