@@ -113,10 +113,11 @@ def list_components(
 def _listing(what: str) -> list[dict[str, str]]:
     import importlib
 
+    from pybench import kernels as kernels_module
     from pybench import suite as suites
     from pybench.data import READERS
 
-    known = (*FOLDERS, "suites", "readers")
+    known = (*FOLDERS, "suites", "kernels", "readers")
     if what not in (*known, "all"):
         msg = f"what must be one of {', '.join(known)}, got {what!r}"
         raise UsageError(msg)
@@ -124,6 +125,8 @@ def _listing(what: str) -> list[dict[str, str]]:
     for folder in known if what == "all" else (what,):
         if folder == "suites":
             found = {name: suites.find(name)[1].title for name in suites.names()}
+        elif folder == "kernels":
+            found = kernels_module.summaries()
         elif folder == "readers":
             found = {name: reader.summary for name, reader in READERS.items()}
         else:
@@ -460,6 +463,37 @@ def video_probe(path: Path, json: Json = False) -> None:
         print(
             f"{name:<12} {', '.join(map(str, value)) if isinstance(value, tuple | list) else value}"
         )
+
+
+@app.command()
+def kernels(
+    names: Annotated[list[str] | None, typer.Argument(help="Kernels; default all")] = None,
+    peers: Annotated[bool, typer.Option("--peers", help="Time what others use, too.")] = False,
+    rounds: Annotated[int, typer.Option(min=7, help="Timings of each call.")] = 7,
+    scale: Annotated[
+        float, typer.Option(min=1e-9, max=1.0, help="Factor on the sizes, for slow machines.")
+    ] = 1.0,
+    json: Json = False,
+) -> None:
+    """Time the Rust kernels on fixed workloads, alone or beside their peers."""
+    from pybench.kernels import measure
+
+    rows = []
+    for row in measure(names or (), peers=peers, rounds=rounds, scale=scale):
+        rows.append(row)
+        if json:
+            continue
+        workload = row["workload"] + (f" (at {row['size']})" if scale < 1 else "")
+        line = f"{row['kernel']:<22} {workload:<45} {row['ours_ms']:>10.4g} ms"
+        if peers:
+            line += (
+                f" {row['peer_ms']:>10.4g} ms  x{row['ratio']:<8.3g} "
+                f"[{row['ratio_low']:.3g}, {row['ratio_high']:.3g}] target {row['target']:g}"
+                f"  {row['peer']} {row['peer_version']}"
+            )
+        print(line, flush=True)
+    if json:
+        _emit({"rows": rows})
 
 
 @app.command()

@@ -138,7 +138,7 @@ def find(name: str) -> tuple[str, Suite]:
             msg = f"suite file must exist, got {name!r}"
             raise SuiteError(msg)
     else:
-        path = _folder() / f"{name}.py"
+        path = folder() / f"{name}.py"
         if name not in names():
             near = difflib.get_close_matches(name, names(), n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names())}"
@@ -153,7 +153,8 @@ def find(name: str) -> tuple[str, Suite]:
 
 def names() -> list[str]:
     """Names of the suites that come with pybench."""
-    return sorted(p.stem for p in _folder().glob("[a-z]*.py"))
+    workloads = "kernels"  # those of `pybench kernels`: nothing to train
+    return sorted(p.stem for p in folder().glob("[a-z]*.py") if p.stem != workloads)
 
 
 def plan(suite: Suite, chosen: Selection, data: Mapping[str, str]) -> Plan:
@@ -312,7 +313,8 @@ def _device(wanted: str | None) -> str:
     return "cuda"
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Where the suites that come with pybench lie."""
     spec = importlib.util.find_spec("suites")
     if spec is None or not spec.submodule_search_locations:
         msg = "package 'suites' must be installed beside pybench, got none; reinstall pybench"

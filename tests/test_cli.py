@@ -189,3 +189,34 @@ def test_a_video_cut_in_half_is_one_sentence(here: Path) -> None:
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "clip.mp4" in done.stderr
+
+
+def test_kernels_are_timed_beside_their_peers(tmp_path: Path) -> None:
+    done = pybench(
+        "kernels", "nms", "roc_auc", "--peers", "--scale", "1e-4", "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert {row["kernel"] for row in rows} == {"nms", "roc_auc"}
+    for row in rows:
+        assert row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
+        assert min(row["ours_ms"], row["peer_ms"], row["target"]) > 0
+        assert row["peer"].partition(".")[0] in ("torchvision", "scikit-learn")
+        assert row["peer_version"][0].isdigit()
+    small = [row["size"] for row in rows if row["target"] == 1]
+    assert sorted(small) == [10, 10, 1000, 1000], "sizes of small workloads are not scaled"
+
+
+def test_a_kernel_without_workload_is_refused(tmp_path: Path) -> None:
+    done = pybench("kernels", "nmss", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "kernel must be one of" in done.stderr
+    assert "got 'nmss'" in done.stderr
+
+
+def test_kernels_are_listed_and_are_no_suite(tmp_path: Path) -> None:
+    listed = json.loads(pybench("list", "kernels", "--json", cwd=tmp_path).stdout)["rows"]
+    assert {row["name"] for row in listed} >= {"class_counts", "roc_auc", "nms", "hard_negatives"}
+    assert all(row["summary"].endswith(".") for row in listed)
+    suites = json.loads(pybench("list", "suites", "--json", cwd=tmp_path).stdout)["rows"]
+    assert "kernels" not in {row["name"] for row in suites}

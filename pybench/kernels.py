@@ -1,0 +1,163 @@
+"""The Rust kernels timed beside what people use instead of them."""
+
+from __future__ import annotations
+
+import ast
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+THREADS = min(2, os.cpu_count() or 1)
+"""Threads of either side, where it can use them."""
+
+Pair = tuple[Callable[[], Any], Callable[[], Any]]
+"""Our call and the peer's, on the same data."""
+
+# A timing is of as many calls as take this long, so that the clock does not matter.
+_LEAST_S = 0.002
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row: a kernel, what it works on, who else does it and how much faster it must be.
+
+    Fields:
+        target: Smallest ratio of the peer's time to ours.
+        size: What ``make`` is called with, times the scale unless it is ``fixed``.
+    """
+
+    kernel: str
+    workload: str
+    peer: str
+    target: float
+    size: int
+    make: Callable[[int], Pair]
+    fixed: bool = False
+
+
+def summaries() -> dict[str, str]:
+    """What each kernel does, in one line of its reference."""
+    from pybench import core
+
+    reference = ast.parse(Path(__file__).with_name("_core.pyi").read_text(encoding="utf-8"))
+    docs = {
+        node.name: ast.get_docstring(node) or ""
+        for node in reference.body
+        if isinstance(node, ast.FunctionDef)
+    }
+    return {name: docs[name].partition("\n")[0] for name in core.__all__}
+
+
+def measure(
+    kernels: Iterable[str], *, peers: bool, rounds: int = 7, scale: float = 1.0
+) -> Iterator[dict[str, Any]]:
+    """Time the workloads of some kernels, or of all, one after another.
+
+    Rounds of us and the peer are interleaved, and who begins alternates. Times are medians after a
+    warm-up; the ratio is the median over rounds, its limits order statistics with 95 % or more.
+
+    Args:
+        kernels: Names; none stands for all.
+        peers: Whether the peers run too.
+        rounds: Timings of each, >= 7.
+        scale: Factor on the sizes, for slow or small machines; in (0, 1].
+
+    Yields:
+        One row, in milliseconds for one call; without peers their fields are None.
+
+    Raises:
+        LookupError: A kernel has no workload.
+    """
+    # Read when the first kernel that is long enough starts the pool.
+    os.environ.setdefault("PYBENCH_THREADS", str(THREADS))
+    import runpy
+
+    import torch
+
+    from pybench.suite import folder
+
+    workloads: list[Workload] = runpy.run_path(str(folder() / "kernels.py"))["workloads"]
+    chosen, known = set(kernels), {workload.kernel for workload in workloads}
+    if unknown := sorted(chosen - known):
+        msg = f"kernel must be one of {', '.join(sorted(known))}, got {unknown[0]!r}"
+        raise LookupError(msg)
+    torch.set_num_threads(THREADS)
+    done = set()
+    for workload in workloads:
+        name = (workload.kernel, workload.workload)
+        if (chosen and workload.kernel not in chosen) or (not peers and name in done):
+            continue
+        done.add(name)
+        yield _row(workload, peers, rounds, scale)
+
+
+def _row(workload: Workload, peers: bool, rounds: int, scale: float) -> dict[str, Any]:
+    size = workload.size if workload.fixed else max(1, round(workload.size * scale))
+    calls = workload.make(size)[: 2 if peers else 1]
+    numbers = [_calls(call) for call in calls]
+    times: list[list[float]] = [[] for _ in calls]
+    for number in range(rounds):
+        for turn in range(len(calls)):
+            side = (number + turn) % len(calls)
+            times[side].append(_seconds(calls[side], numbers[side]))
+    row: dict[str, Any] = {
+        "kernel": workload.kernel,
+        "workload": workload.workload,
+        "peer": None,
+        "peer_version": None,
+        "ours_ms": 1e3 * median(times[0]),
+        "peer_ms": None,
+        "ratio": None,
+        "ratio_low": None,
+        "ratio_high": None,
+        "target": workload.target,
+        "size": size,
+        "scale": scale,
+        "rounds": rounds,
+        "threads": int(os.environ["PYBENCH_THREADS"]),
+    }
+    if peers:
+        ratios = sorted(theirs / ours for ours, theirs in zip(*times, strict=True))
+        outside = _outside(rounds)
+        row |= {
+            "peer": workload.peer,
+            "peer_version": version(workload.peer.partition(" ")[0].partition(".")[0]),
+            "peer_ms": 1e3 * median(times[1]),
+            "ratio": median(ratios),
+            "ratio_low": ratios[outside],
+            "ratio_high": ratios[-1 - outside],
+        }
+    return row
+
+
+def _calls(call: Callable[[], Any]) -> int:
+    """Warm up, and say how many calls one timing takes."""
+    number = 1
+    call()
+    while _seconds(call, number) * number < _LEAST_S:
+        number *= 2
+    return number
+
+
+def _seconds(call: Callable[[], Any], number: int) -> float:
+    """Seconds of one call, the mean of some in a row."""
+    start = time.perf_counter()
+    for _ in range(number):
+        call()
+    return (time.perf_counter() - start) / number
+
+
+def _outside(rounds: int) -> int:
+    """Order statistics to leave out at each end for limits of a median with 95 % coverage.
+
+    >>> [_outside(rounds) for rounds in (7, 9, 15)]
+    [0, 1, 3]
+    """
+    from scipy.stats import binom
+
+    return int(binom.ppf(0.025, rounds, 0.5)) - 1
