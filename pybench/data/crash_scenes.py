@@ -328,8 +328,8 @@ def _scenery(rng: np.random.Generator, scene: Scene, lens: Lens, light: _Light) 
         out.append(_upright(scene, lens, light, at, size, rgb, bias=foot * 1e-3))
 
     lying = _still(scene.litter * (1, 1, 0), frames)
-    flung = scene.debris[-1, :, 3]
-    for at, extent in ((lying, scene.litter[:, 2]), (scene.debris[..., :3], flung)):
+    flung = np.asarray(rng.uniform(0.08, 0.35, scene.debris.shape[1]))
+    for at, extent in ((lying, scene.litter[:, 2]), (scene.debris, flung)):
         rgb = np.repeat(rng.choice([30.0, 60.0, 190.0], len(extent))[:, None], 3, axis=1)
         shape = np.stack([extent * 1.3, extent * 0.7], -1)
         out.append(_upright(scene, lens, light, at, shape, rgb, bias=0.5))
