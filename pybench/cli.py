@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -82,6 +83,11 @@ def _explain(error: Exception) -> tuple[str, int]:
 def _leave(text: str, code: int) -> NoReturn:
     print(f"pybench: {text}", file=sys.stderr)
     sys.exit(code)
+
+
+def _tell(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _emit(value: Any) -> None:
@@ -228,7 +234,9 @@ def run(
             msg = f"--relabel must name a file, got {str(relabel)!r}"
             raise UsageError(msg)
         os.environ["PYBENCH_RELABEL"] = str(relabel.resolve())
-    planned = runner.plan(suite, chosen, paths, store, make=not dry_run)
+    planned = runner.plan(
+        suite, chosen, paths, store, make=not dry_run, say=partial(_tell, quiet=json)
+    )
     opened = Store(store)
     if dry_run:
         _dry_run(planned, runner.status(planned, opened, workers or os.cpu_count() or 1), json)

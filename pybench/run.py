@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,13 @@ def cache_folder(store: Path) -> Path:
 
 
 def plan(
-    name: str, chosen: Selection, paths: Mapping[str, Path], store: Path, *, make: bool
+    name: str,
+    chosen: Selection,
+    paths: Mapping[str, Path],
+    store: Path,
+    *,
+    make: bool,
+    say: Callable[[str], object] = lambda _: None,
 ) -> Planned:
     """Find a suite and its data, and list its trials.
 
@@ -54,6 +60,7 @@ def plan(
         paths: the user's own data by task.
         store: folder of the results.
         make: make embedded data that is not there yet.
+        say: told of what takes long.
 
     Raises:
         SuiteError: unknown suite, task or path.
@@ -65,7 +72,13 @@ def plan(
             msg = f"--data must name a task of the suite ({', '.join(wanted)}), got {task!r}"
             raise SuiteError(msg)
     cache = cache_folder(store)
-    data = {task: tasks.build(task).locate(paths.get(task), cache, make=make) for task in wanted}
+    data = {}
+    for task in wanted:
+        ref = tasks.build(task).locate(paths.get(task), cache, make=False)
+        if make and not ref.id:
+            say(f"{task}: making its data in {ref.path}, once; this takes a minute or two")
+            ref = tasks.build(task).locate(paths.get(task), cache)
+        data[task] = ref
     expanded = suites.plan(suite, chosen, {task: ref.id for task, ref in data.items()})
     jobs = tuple(Job(trial_id(trial, code_id(trial)), trial) for trial in expanded.trials)
     return Planned(suite_name, suite, expanded, jobs, data)
