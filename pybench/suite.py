@@ -232,10 +232,10 @@ def refusal(task: TaskMeta, row: Trial) -> str | None:
         return f"n/a: transform '{row.transform}' changes {known}, and this task has {task.inputs}"
     if task.kind == "bags" and row.transform != "none":
         return f"n/a: transform '{row.transform}' changes single samples, and this task has bags"
-    if "two_views" in criterion.needs and row.transform == "none":
-        return "the loss needs two views of a sample, and transform 'none' makes none"
     if "two_views" in criterion.needs and task.kind != "classes":
         return f"n/a: two views of a sample are made for classes tasks only, not for {task.kind}"
+    if "two_views" in criterion.needs and row.transform == "none":
+        return "the loss needs two views of a sample, and transform 'none' makes none"
     return None
 
 

@@ -23,6 +23,9 @@ from pybench.types import (
 CLASSES = 4
 COUNTS = (40, 20, 8, 3)
 
+NOT_BY_SAMPLE = {"balanced_contrastive", "supcon", "equalization_v2", "gcl"}
+"""Losses whose terms depend on the labels of the whole batch, or change from call to call."""
+
 
 def context() -> LossContext:
     return LossContext(

@@ -623,5 +623,5 @@ def test_a_trial_trains_with_it(task, spec, kept):
 
 def test_contrast_of_two_views_is_refused_where_there_is_only_one():
     assert "makes none" in refusal(tasks.build("toy_images").meta, toy("toy_images", "ce + supcon"))
-    bags = dataclasses.replace(toy("toy_bags", "ce + balanced_contrastive"), transform="other")
+    bags = toy("toy_bags", "ce + balanced_contrastive")
     assert refusal(tasks.build("toy_bags").meta, bags).startswith("n/a: two views")

@@ -17,6 +17,7 @@ from pybench.transforms import transforms
 from pybench.transforms._mixing import blend, drawn_by_class, paste
 from pybench.transforms._pictures import warp
 from pybench.types import Batch, ClassTarget, Donors
+from tests.examples import NOT_BY_SAMPLE
 
 SIZE, CLASSES = 6, 3
 SHAPES = {"images": (12, 10, 3), "clips": (4, 12, 10, 3), "features": (7,)}
@@ -365,9 +366,6 @@ def test_a_field_out_of_range_is_refused(spec, message):
 
 
 # Losses on mixed labels
-
-# Their terms depend on the labels of the whole batch, or change from call to call.
-NOT_BY_SAMPLE = {"balanced_contrastive", "supcon", "equalization_v2", "gcl"}
 
 
 @pytest.mark.parametrize("name", [n for n in losses.own_names() if losses[n].reads == "classes"])

@@ -36,6 +36,7 @@ class BalancedSoftmax:
     """
 
     reads: ClassVar[Kind] = "classes"
+    takes_probabilities: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
         "Ren, Yu, Sheng, Ma, Zhao, Yi, Li: Balanced Meta-Softmax for Long-Tailed Visual "

@@ -42,6 +42,7 @@ class BceOvr:
     weights: Weights = "balanced"
 
     reads: ClassVar[Kind] = "classes"
+    takes_probabilities: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
         "Lee, Han: Comparison of Loss Function for Multi-Class Classification of Collision Events "

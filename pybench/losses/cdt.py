@@ -41,6 +41,7 @@ class Cdt:
     gamma: float = 0.3
 
     reads: ClassVar[Kind] = "classes"
+    takes_probabilities: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
         "Ye, Chen, Zhan, Chao: Identifying and Compensating for Feature Deviation in Imbalanced "

@@ -40,6 +40,7 @@ class LogitAdjustment:
     tau: float = 1.0
 
     reads: ClassVar[Kind] = "classes"
+    takes_probabilities: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
         "Menon, Jayasumana, Rawat, Jain, Veit, Kumar: Long-Tail Learning via Logit Adjustment, "

@@ -40,6 +40,7 @@ class Poly1:
     epsilon: float = 1.0
 
     reads: ClassVar[Kind] = "classes"
+    takes_probabilities: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
         "Leng, Tan, Liu, Cubuk, Shi, Cheng, Anguelov: PolyLoss: A Polynomial Expansion "

@@ -46,6 +46,7 @@ class VectorScaling:
     tau: float = 1.25
 
     reads: ClassVar[Kind] = "classes"
+    takes_probabilities: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
         "Kini, Paraskevas, Oymak, Thrampoulidis: Label-Imbalanced and Group-Sensitive "
