@@ -21,7 +21,9 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make, read and check data in its real layout.")
 video_app = typer.Typer(no_args_is_help=True, help="Look at a video the way training sees it.")
+features_app = typer.Typer(no_args_is_help=True, help="Turn videos into features of snippets.")
 app.add_typer(data_app, name="data")
+app.add_typer(features_app, name="features")
 app.add_typer(video_app, name="video")
 
 OK, NO, USAGE, MISSING, INTERRUPTED = 0, 1, 2, 3, 130
@@ -68,7 +70,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # the parser's complaint about the command line
         return str(error.format_message()), USAGE
     text = " ".join(str(error).split()) or type(error).__name__
-    wrong_usage = {"SpecError", "SuiteError", "UsageError", "EngineError"}
+    wrong_usage = {"SpecError", "SuiteError", "UsageError", "EngineError", "SettingsError"}
     kinds = {cls.__name__ for cls in type(error).__mro__}
     absent = FileNotFoundError | NotADirectoryError | LookupError
     if kinds & wrong_usage or isinstance(error, absent):
@@ -471,6 +473,59 @@ def video_probe(path: Path, json: Json = False) -> None:
         print(
             f"{name:<12} {', '.join(map(str, value)) if isinstance(value, tuple | list) else value}"
         )
+
+
+@features_app.command("extract")
+def features_extract(
+    directory: Annotated[Path, typer.Argument(help="Folder of videos, and their lists")],
+    out: Annotated[Path, typer.Option(help="Folder of the features")],
+    model: Annotated[str, typer.Option(help="r3d18 or i3d")] = "r3d18",
+    weights: Annotated[Path | None, typer.Option(help="File of the network's weights")] = None,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="An untrained network, to try the way.")
+    ] = False,
+    crops: Annotated[int, typer.Option(help="1, or 10: corners, centre, mirrored")] = 1,
+    segments: Annotated[
+        int | None, typer.Option(help="Means over so many parts of a video, such as 32.")
+    ] = None,
+    device: Device = None,
+    json: Json = False,
+) -> int:
+    """Run every 16 frames of each video through a network; what is there already is kept."""
+    from pybench.features import Settings, extract
+    from pybench.progress import clock
+    from pybench.suite import device_name
+
+    if model not in ("r3d18", "i3d"):
+        msg = f"model must be r3d18 or i3d, got {model!r}"
+        raise UsageError(msg)
+    if not directory.is_dir():
+        msg = f"directory must be a folder of videos, got {str(directory)!r}"
+        raise UsageError(msg)
+    if weights is not None and not weights.is_file():
+        msg = f"--weights must name a file, got {str(weights)!r}"
+        raise UsageError(msg)
+    settings = Settings(
+        model=model,
+        weights=weights,
+        random_weights=random_weights,
+        crops=crops,
+        segments=segments,
+        device=device_name(device),
+        threads=os.cpu_count() or 1,
+    )
+    found = extract(directory, out, settings, quiet=json)
+    if json:
+        _emit({"out": str(out), **found.to_json()})
+    else:
+        for problem in found.problems:
+            print(problem)
+        print(
+            f"{out}: {found.done} videos, {found.snippets} snippets in {clock(found.wall_s)}: "
+            f"decoding {found.decode_s:.1f} s beside {found.network_s:.1f} s of {model}; "
+            f"{found.skipped} were there, {len(found.problems)} damaged"
+        )
+    return NO if found.problems else OK
 
 
 @app.command()
