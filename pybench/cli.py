@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import os
 import sys
 from functools import partial
@@ -10,6 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+
+from pybench.commands import features, video
+from pybench.commands.console import INTERRUPTED, MISSING, NO, OK, USAGE, Device, Json, UsageError
+from pybench.commands.console import emit as _emit
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,28 +23,18 @@ app = typer.Typer(
     help="Which loss, which sampler, on which imbalanced visual task, by how much, is it real?",
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make, read and check data in its real layout.")
-video_app = typer.Typer(no_args_is_help=True, help="Look at a video the way training sees it.")
-features_app = typer.Typer(no_args_is_help=True, help="Turn videos into features of snippets.")
 app.add_typer(data_app, name="data")
-app.add_typer(features_app, name="features")
-app.add_typer(video_app, name="video")
+app.add_typer(features.app, name="features")
+app.add_typer(video.app, name="video")
 
-OK, NO, USAGE, MISSING, INTERRUPTED = 0, 1, 2, 3, 130
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 StoreDir = Annotated[Path, typer.Option("--store", help="Folder of the results.")]
 Tasks = Annotated[str | None, typer.Option("--tasks", help="Only these tasks: a,b")]
 Losses = Annotated[list[str] | None, typer.Option("--losses", help="Only these losses: ce,focal")]
 Samplers = Annotated[list[str] | None, typer.Option("--samplers", help="Only these samplers.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0 .. N-1 of each row.")]
 Data = Annotated[list[str] | None, typer.Option("--data", help="Your own data: TASK=PATH")]
-Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda")]
 
 FOLDERS = ("losses", "samplers", "transforms", "models", "metrics", "steps", "tasks")
-
-
-class UsageError(ValueError):
-    """A command line that cannot be understood."""
 
 
 def main() -> None:
@@ -90,10 +83,6 @@ def _leave(text: str, code: int) -> NoReturn:
 def _tell(text: str, *, quiet: bool) -> None:
     if not quiet:
         print(text, file=sys.stderr, flush=True)
-
-
-def _emit(value: Any) -> None:
-    print(json_module.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 # -- what there is ---------------------------------------------------------------------------
@@ -410,7 +399,7 @@ def _data_paths(suite: str, given: list[str] | None) -> dict[str, Path]:
     return paths
 
 
-# -- data and video --------------------------------------------------------------------------
+# -- data ------------------------------------------------------------------------------------
 
 
 @data_app.command("make")
@@ -456,76 +445,6 @@ def data_check(
         for problem in found["problems"]:
             print(f"{problem['file']}: {problem['what']}; {problem['action']}")
     return NO if found["problems"] else OK
-
-
-@video_app.command("probe")
-def video_probe(path: Path, json: Json = False) -> None:
-    """Say what a video file holds: codec, size, frames shown, rotation, duration."""
-    import dataclasses
-
-    from pybench import video
-
-    found = dataclasses.asdict(video.probe(path))
-    if json:
-        _emit({"file": str(path), **found})
-        return
-    for name, value in found.items():
-        print(
-            f"{name:<12} {', '.join(map(str, value)) if isinstance(value, tuple | list) else value}"
-        )
-
-
-@features_app.command("extract")
-def features_extract(
-    directory: Annotated[Path, typer.Argument(help="Folder of videos, and their lists")],
-    out: Annotated[Path, typer.Option(help="Folder of the features")],
-    model: Annotated[str, typer.Option(help="r3d18 or i3d")] = "r3d18",
-    weights: Annotated[Path | None, typer.Option(help="File of the network's weights")] = None,
-    random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="An untrained network, to try the way.")
-    ] = False,
-    crops: Annotated[int, typer.Option(help="1, or 10: corners, centre, mirrored")] = 1,
-    segments: Annotated[
-        int | None, typer.Option(help="Means over so many parts of a video, such as 32.")
-    ] = None,
-    device: Device = None,
-    json: Json = False,
-) -> int:
-    """Run every 16 frames of each video through a network; what is there already is kept."""
-    from pybench.features import Settings, extract
-    from pybench.progress import clock
-    from pybench.suite import device_name
-
-    if model not in ("r3d18", "i3d"):
-        msg = f"model must be r3d18 or i3d, got {model!r}"
-        raise UsageError(msg)
-    if not directory.is_dir():
-        msg = f"directory must be a folder of videos, got {str(directory)!r}"
-        raise UsageError(msg)
-    if weights is not None and not weights.is_file():
-        msg = f"--weights must name a file, got {str(weights)!r}"
-        raise UsageError(msg)
-    settings = Settings(
-        model=model,
-        weights=weights,
-        random_weights=random_weights,
-        crops=crops,
-        segments=segments,
-        device=device_name(device),
-        threads=os.cpu_count() or 1,
-    )
-    found = extract(directory, out, settings, quiet=json)
-    if json:
-        _emit({"out": str(out), **found.to_json()})
-    else:
-        for problem in found.problems:
-            print(problem)
-        print(
-            f"{out}: {found.done} videos, {found.snippets} snippets in {clock(found.wall_s)}: "
-            f"decoding {found.decode_s:.1f} s beside {found.network_s:.1f} s of {model}; "
-            f"{found.skipped} were there, {len(found.problems)} damaged"
-        )
-    return NO if found.problems else OK
 
 
 @app.command()
