@@ -219,7 +219,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             if isinstance(value, type)
             and value.__module__ == module.__name__
             and not key.startswith("_")
-            and self.method in vars(value)
+            and any(self.method in vars(base) for base in value.__mro__)
             and dataclasses.is_dataclass(value)
         ]
         if len(found) != 1:
