@@ -16,7 +16,7 @@ from pybench.registry import SpecError
 from pybench.transforms import transforms
 from pybench.transforms._mixing import blend, drawn_by_class, paste
 from pybench.transforms._pictures import OVERSAMPLING, warp
-from pybench.types import Batch, ClassTarget, Donors
+from pybench.types import BagTarget, Batch, ClassTarget, Donors
 from tests.examples import NOT_BY_SAMPLE
 
 SIZE, CLASSES = 6, 3
@@ -302,6 +302,23 @@ def test_mixup_mixes_inputs_and_labels_by_one_share():
     after = transforms.build("feature_mixup")(batch, COPY, donors, np.random.default_rng(0))
     torch.testing.assert_close(after.inputs, after.target.probabilities)
     assert (after.target.probabilities.max(1).values < 1).any()
+
+
+def test_a_bag_is_mixed_with_bags_of_its_own_class_and_keeps_its_label():
+    labels = np.array([0, 1, 2, 2, 0, 0, 1])
+    inputs = torch.from_numpy(labels).float().reshape(-1, 1, 1).expand(-1, 3, 2).contiguous()
+    inputs[4:] += 0.5
+    load = lambda rows: Batch(inputs[torch.as_tensor(rows)], None)  # noqa: E731
+    donors = Donors(load, labels, np.bincount(labels))
+    bags = Batch(inputs[:4], BagTarget(torch.tensor([0, 1, 2, 2]), normal=2))
+    build = transforms.build("feature_mixup")
+    moved = set()
+    for seed in range(5):
+        after = build(bags, COPY[:4], donors, np.random.default_rng(seed))
+        assert after.target is bags.target
+        moved |= {i for i in range(4) if not torch.equal(after.inputs[i], inputs[i])}
+        assert (after.inputs - inputs[:4]).max() <= 0.5 and (after.inputs >= inputs[:4]).all()
+    assert moved == {0, 1}  # all normal bags are alike
 
 
 def test_remix_gives_the_label_to_the_much_rarer_class():
