@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from pybench import video_scores
-from pybench.class_scores import mean, with_mean
-from pybench.curves import binary_roc_auc
+from pybench import core
+from pybench.scoring.classes import Score, mean, with_mean
+from pybench.scoring.videos import Video, VideoMetric, pooled
 from pybench.seeds import generator
-from pybench.types import Kind
-from pybench.video_scores import Video
 
 
 @dataclass(frozen=True)
-class VadAuc:
+class VadAuc(VideoMetric):
     r"""Chance that an abnormal frame scores above a normal one, ties counting half.
 
     .. math:: P(s(f) > s(f')) + \tfrac12 P(s(f) = s(f')), \quad f \text{ abnormal}, f'
@@ -34,7 +30,7 @@ class VadAuc:
               mean over abnormal videos.
         seed: shuffles the normal videos of ``"paired"``.
 
-    Inputs: truth and scores, one array per video, as in :mod:`pybench.video_scores`.
+    Inputs: truth and scores, one array per video, as in :mod:`pybench.scoring.videos`.
     Returns: overall and per class; None without a normal or without an abnormal frame.
     Raises: ValueError for shapes, classes out of range or scores that are not finite.
     Source: Sultani, Chen, Shah: Real-World Anomaly Detection in Surveillance Videos, CVPR 2018,
@@ -51,24 +47,13 @@ class VadAuc:
     protocol: Literal["total", "abnormal_pooled", "abnormal_macro", "paired"] = "total"
     seed: int = 0
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "bags"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Sultani, Chen, Shah: Real-World Anomaly Detection in Surveillance Videos, CVPR 2018, "
         "section 5"
     )
 
-    def __call__(
-        self,
-        truth: Sequence[ArrayLike],
-        scores: Sequence[ArrayLike],
-        *,
-        classes: Sequence[str] | None = None,
-    ) -> dict[str, float | None]:
-        """Score."""
-        found, names = video_scores.videos(truth, scores, classes)
+    def score(self, found: list[Video], names: tuple[str, ...]) -> dict[str, Score]:
+        """Score checked videos."""
         abnormal = [video for video in found if video.abnormal]
         normal = [video for video in found if not video.abnormal]
         if self.protocol == "paired":
@@ -81,7 +66,7 @@ class VadAuc:
 
     def _paired(
         self, abnormal: list[Video], normal: list[Video], names: tuple[str, ...]
-    ) -> dict[str, float | None]:
+    ) -> dict[str, Score]:
         if not normal:
             return dict.fromkeys(("", *names))
         order = generator(self.seed, "vad_auc", "normal videos").permutation(len(normal))
@@ -94,5 +79,6 @@ class VadAuc:
         return {"": mean(areas), **dict(zip(names, map(mean, of_class), strict=True))}
 
 
-def _area(chosen: list[Video]) -> float | None:
-    return binary_roc_auc(*video_scores.pooled(chosen))
+def _area(chosen: list[Video]) -> Score:
+    area: Score = core.roc_auc(*pooled(chosen))
+    return area

@@ -8,13 +8,39 @@ abnormal when any frame is, and is of every class that its frames show.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pybench.checks import require
+from pybench.scoring.classes import Score
+from pybench.types import BootstrapUnit, Kind
+
+
+class VideoMetric(ABC):
+    """What a metric of videos is unless it says otherwise; it only has to score checked inputs."""
+
+    unit: ClassVar[str] = "fraction"
+    higher_is_better: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "bags"
+    bootstrap: ClassVar[BootstrapUnit] = "sample"
+
+    def __call__(
+        self,
+        truth: Sequence[ArrayLike],
+        scores: Sequence[ArrayLike],
+        *,
+        classes: Sequence[str] | None = None,
+    ) -> dict[str, Score]:
+        """Score one array per video, as the module says; ``""`` is the overall value."""
+        return self.score(*videos(truth, scores, classes))
+
+    @abstractmethod
+    def score(self, found: list[Video], names: tuple[str, ...]) -> dict[str, Score]:
+        """Score checked videos, whose anomalies are of the named classes."""
 
 
 class Video(NamedTuple):
