@@ -408,16 +408,28 @@ def data_make(
     directory: Annotated[Path, typer.Argument(help="New or empty folder")],
     scale: Annotated[float, typer.Option(min=0.01, help="Share of the default size.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    videos: Annotated[
+        bool, typer.Option("--videos", help="Videos to extract the task's features from.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write a task's generated data in its real on-disk layout."""
     from pybench.data import check
+    from pybench.features import find
     from pybench.tasks import tasks
 
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         msg = f"directory must be new or empty, got {directory}"
         raise UsageError(msg)
     built = tasks.build(task)
+    if videos:
+        built.make_videos(directory, scale, seed)
+        count = len(find(directory))
+        if json:
+            _emit({"task": task, "directory": str(directory), "samples": count})
+        else:
+            print(f"{directory}: {count} videos; next: pybench features extract {directory}")
+        return
     built.make(directory, scale, seed)
     found = check(built.meta.reader, directory)
     if json:
