@@ -174,7 +174,7 @@ def plan(suite: Suite, chosen: Selection, data: Mapping[str, str]) -> Plan:
     trials: dict[Trial, None] = {}
     refused: dict[Refusal, None] = {}
     warnings: dict[str, None] = {}
-    device = _device(chosen.device)
+    device = device_name(chosen.device)
     for row in _rows(suite, chosen):
         task = tasks.build(row.task)
         reason = refusal(task.meta, row)
@@ -338,7 +338,12 @@ def _expand(specs: Sequence[str], registry: Registry[Any]) -> list[str]:
     return registry.names() if specs == EVERY else list(specs)
 
 
-def _device(wanted: str | None) -> str:
+def device_name(wanted: str | None) -> str:
+    """``"cpu"`` or ``"cuda"`` for auto, cpu, cuda or None, which is the CPU.
+
+    Raises:
+        SuiteError: another name, or a GPU that is not there.
+    """
     if wanted in (None, "cpu"):
         return "cpu"
     import torch

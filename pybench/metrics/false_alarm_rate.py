@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pybench.checks import require
 from pybench.scoring.classes import Score
-from pybench.scoring.videos import Video, VideoMetric, pooled
+from pybench.scoring.videos import Video, VideoMetric
 
 
 @dataclass(frozen=True)
@@ -44,5 +44,7 @@ class FalseAlarmRate(VideoMetric):
 
     def score(self, found: list[Video], names: tuple[str, ...]) -> dict[str, Score]:
         """Score checked videos."""
-        _, frames = pooled(video for video in found if not video.abnormal)
-        return {"": float((frames >= self.threshold).mean()) if len(frames) else None}
+        normal = [video for video in found if not video.abnormal]
+        frames = sum(int(video.misses.sum()) for video in normal)
+        alarms = sum(int(v.misses[v.scores >= self.threshold].sum()) for v in normal)
+        return {"": alarms / frames if frames else None}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pybench import core
 from pybench.scoring.classes import Score
-from pybench.scoring.videos import Video, VideoMetric, pooled
+from pybench.scoring.videos import Video, VideoMetric, average_precision
 
 
 @dataclass(frozen=True)
@@ -39,5 +38,5 @@ class VadAp(VideoMetric):
             [video for video in found if video.shows(c) or not video.abnormal]
             for c in range(len(names))
         ]
-        values = [core.average_precision(*pooled(group)) for group in groups]
+        values = [average_precision(group) for group in groups]
         return dict(zip(("", *names), values, strict=True))

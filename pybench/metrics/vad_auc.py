@@ -7,9 +7,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from pybench import core
 from pybench.scoring.classes import Score, mean, with_mean
-from pybench.scoring.videos import Video, VideoMetric, pooled
+from pybench.scoring.videos import Video, VideoMetric, roc_auc
 from pybench.seeds import generator
 
 
@@ -29,6 +28,8 @@ class VadAuc(VideoMetric):
             - ``"paired"``: each abnormal video with one normal video; overall and per class the
               mean over abnormal videos.
         seed: shuffles the normal videos of ``"paired"``.
+        frames: where snippets lie: ``"even"`` divides a video evenly; ``"ports"`` in whole blocks
+            of 16 frames, with a score of 0 for the tail, as ports of the first code do.
 
     Inputs: truth and scores, one array per video, as in :mod:`pybench.scoring.videos`.
     Returns: overall and per class; None without a normal or without an abnormal frame.
@@ -46,11 +47,17 @@ class VadAuc(VideoMetric):
 
     protocol: Literal["total", "abnormal_pooled", "abnormal_macro", "paired"] = "total"
     seed: int = 0
+    frames: Literal["even", "ports"] = "even"
 
     source: ClassVar[str] = (
         "Sultani, Chen, Shah: Real-World Anomaly Detection in Surveillance Videos, CVPR 2018, "
         "section 5"
     )
+
+    @property
+    def as_ports(self) -> bool:
+        """Whether snippets lie as in ports of the first code."""
+        return self.frames == "ports"
 
     def score(self, found: list[Video], names: tuple[str, ...]) -> dict[str, Score]:
         """Score checked videos."""
@@ -59,10 +66,10 @@ class VadAuc(VideoMetric):
         if self.protocol == "paired":
             return self._paired(abnormal, normal, names)
         beside = normal if self.protocol == "total" else []
-        each = [_area([v for v in abnormal if v.shows(c)] + beside) for c in range(len(names))]
+        each = [roc_auc([v for v in abnormal if v.shows(c)] + beside) for c in range(len(names))]
         if self.protocol == "abnormal_macro":
             return with_mean(names, each)
-        return {"": _area(abnormal + beside), **dict(zip(names, each, strict=True))}
+        return {"": roc_auc(abnormal + beside), **dict(zip(names, each, strict=True))}
 
     def _paired(
         self, abnormal: list[Video], normal: list[Video], names: tuple[str, ...]
@@ -71,14 +78,9 @@ class VadAuc(VideoMetric):
             return dict.fromkeys(("", *names))
         order = generator(self.seed, "vad_auc", "normal videos").permutation(len(normal))
         partners = np.resize(order, len(abnormal)).tolist()
-        areas = [_area([a, normal[n]]) for a, n in zip(abnormal, partners, strict=True)]
+        areas = [roc_auc([a, normal[n]]) for a, n in zip(abnormal, partners, strict=True)]
         of_class = [
             [area for video, area in zip(abnormal, areas, strict=True) if video.shows(c)]
             for c in range(len(names))
         ]
         return {"": mean(areas), **dict(zip(names, map(mean, of_class), strict=True))}
-
-
-def _area(chosen: list[Video]) -> Score:
-    area: Score = core.roc_auc(*pooled(chosen))
-    return area

@@ -15,7 +15,7 @@ pub(crate) struct Entry {
     pub key: bool,
     /// A picture of the edited clip comes out of this packet.
     pub shown: bool,
-    /// The container lost a part of it.
+    /// The container lost a part of it, or something before it.
     pub corrupt: bool,
 }
 
@@ -65,7 +65,7 @@ impl Index {
                 offset: packet.position(),
                 key: packet.is_key(),
                 shown,
-                corrupt: packet.is_corrupt(),
+                corrupt: packet.is_corrupt() || demuxer.complained(),
             });
         }
         let order = if timed && tells_the_truth(&entries, stream) {
