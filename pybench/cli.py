@@ -93,7 +93,7 @@ def list_components(
     what: Annotated[str, typer.Argument(help="losses, samplers, ..., suites, readers")] = "all",
     json: Json = False,
 ) -> None:
-    """List the components of a folder, or of all, with one line each."""
+    """List components: what each is, where it comes from, and on which tasks it cannot be used."""
     rows = _listing(what)
     if json:
         _emit({"rows": rows})
@@ -105,9 +105,13 @@ def list_components(
             folder = row["folder"]
             print(f"{folder}:")
         print(f"  {row['name']:<{width}}  {row['summary']}")
+        barred = ", ".join(place for place, reason in row.get("uses", {}).items() if reason)
+        more = [row.get("source") or "", f"not for {barred}" if barred else ""]
+        if any(more):
+            print(f"  {'':<{width}}  {'; '.join(filter(None, more))}")
 
 
-def _listing(what: str) -> list[dict[str, str]]:
+def _listing(what: str) -> list[dict[str, Any]]:
     import importlib
 
     from pybench import kernels as kernels_module
@@ -118,17 +122,27 @@ def _listing(what: str) -> list[dict[str, str]]:
     if what not in (*known, "all"):
         msg = f"what must be one of {', '.join(known)}, got {what!r}"
         raise UsageError(msg)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for folder in known if what == "all" else (what,):
+        if folder in FOLDERS:
+            registry = getattr(importlib.import_module(f"pybench.{folder}"), folder)
+            rows += [
+                {
+                    "folder": folder,
+                    "name": name,
+                    "summary": registry.summary(name),
+                    "source": getattr(registry[name], "source", None),
+                    "uses": suites.uses(registry, name),
+                }
+                for name in registry
+            ]
+            continue
         if folder == "suites":
             found = {name: suites.find(name)[1].title for name in suites.names()}
         elif folder == "kernels":
             found = kernels_module.summaries()
-        elif folder == "readers":
-            found = {name: reader.summary for name, reader in READERS.items()}
         else:
-            registry = getattr(importlib.import_module(f"pybench.{folder}"), folder)
-            found = {name: registry.summary(name) for name in registry}
+            found = {name: reader.summary for name, reader in READERS.items()}
         rows += [{"folder": folder, "name": n, "summary": s} for n, s in found.items()]
     return rows
 
@@ -148,29 +162,28 @@ def show(
         known = ", ".join(FOLDERS)
         msg = f"component must be FOLDER/NAME with FOLDER one of {known}, got {component!r}"
         raise UsageError(msg)
-    cls = getattr(importlib.import_module(f"pybench.{folder}"), folder)[name]
-    parameters = {f.name: _default(f) for f in dataclasses.fields(cls) if f.init}
+    from pybench import suite as suites
+    from pybench.registry import parameters
+
+    registry = getattr(importlib.import_module(f"pybench.{folder}"), folder)
+    cls = registry[name]
+    defaults = {
+        key: None if value is dataclasses.MISSING else value
+        for key, value in parameters(cls).items()
+    }
     text = inspect.cleandoc(cls.__doc__ or "")
-    source = getattr(cls, "source", None)
+    source, places = getattr(cls, "source", None), suites.uses(registry, name)
     if json:
-        _emit({"name": name, "doc": text, "parameters": parameters, "source": source})
+        about = {"name": name, "doc": text, "parameters": defaults, "source": source}
+        _emit({**about, "uses": places})
         return
-    inside = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
+    inside = ", ".join(f"{key}={value!r}" for key, value in defaults.items())
     print(f"{name}({inside})\n\n{text}")
-    if source and source not in text:
+    if source and "Source:" not in text:
         print(f"\nSource: {source}")
-
-
-def _default(field: Any) -> Any:
-    """The default of a dataclass field as JSON holds it; a nested component by its name."""
-    import dataclasses
-
-    value = field.default
-    if field.default_factory is not dataclasses.MISSING:
-        value = field.default_factory()
-    if value is dataclasses.MISSING:
-        return None
-    return str(value) if dataclasses.is_dataclass(value) else value
+    width = max(map(len, places), default=0)
+    for number, (what, reason) in enumerate(places.items()):
+        print(("" if number else "\nOn tasks of\n") + f"    {what:<{width}}  {reason or 'yes'}")
 
 
 @app.command()
