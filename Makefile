@@ -11,7 +11,7 @@ APT_BUILD := pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-de
 APT_TEST := ffmpeg chromium
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: help setup build leaderboard test bench lint format wheel clean
+.PHONY: help setup build leaderboard test soak bench lint format wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ leaderboard: $(STAMPS)/build ## train suite `quick`, write results/quick/leaderb
 test: $(STAMPS)/build $(STAMPS)/apt-test ## Rust and Python tests
 	cargo test --workspace --locked --quiet
 	$(BIN)/python -m pytest
+
+soak: $(STAMPS)/build $(STAMPS)/apt-test ## long fuzzing and simulations, an hour or more
+	$(BIN)/python -m pytest -m soak
 
 bench: $(STAMPS)/build $(STAMPS)/apt-test ## benchmarks beside their peers
 	$(BIN)/python -m pytest tests/bench --benchmark-only --benchmark-group-by=group
