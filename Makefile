@@ -11,7 +11,7 @@ APT_BUILD := pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-de
 APT_TEST := ffmpeg chromium
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: help setup build leaderboard test soak bench lint format wheel clean
+.PHONY: help setup build leaderboard docs test soak bench lint format wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ build: $(STAMPS)/build ## the Rust extension, into .venv
 
 leaderboard: $(STAMPS)/build ## train suite `quick`, write results/quick/leaderboard.{html,md,json}
 	@$(BIN)/pybench run quick
+
+docs: $(STAMPS)/build ## a page per component, with the curves of each loss, into docs/components
+	@$(BIN)/pybench docs docs/components
 
 test: $(STAMPS)/build $(STAMPS)/apt-test ## Rust and Python tests
 	cargo test --workspace --locked --quiet

@@ -10,9 +10,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from pybench import video_commands
-from pybench.console import INTERRUPTED, MISSING, NO, OK, USAGE, Json, UsageError
-from pybench.console import emit as _emit
+from pybench.commands import features, video
+from pybench.commands.console import INTERRUPTED, MISSING, NO, OK, USAGE, Device, Json, UsageError
+from pybench.commands.console import emit as _emit
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,7 +24,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make, read and check data in its real layout.")
 app.add_typer(data_app, name="data")
-app.add_typer(video_commands.app, name="video")
+app.add_typer(features.app, name="features")
+app.add_typer(video.app, name="video")
 
 StoreDir = Annotated[Path, typer.Option("--store", help="Folder of the results.")]
 Tasks = Annotated[str | None, typer.Option("--tasks", help="Only these tasks: a,b")]
@@ -32,7 +33,6 @@ Losses = Annotated[list[str] | None, typer.Option("--losses", help="Only these l
 Samplers = Annotated[list[str] | None, typer.Option("--samplers", help="Only these samplers.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0 .. N-1 of each row.")]
 Data = Annotated[list[str] | None, typer.Option("--data", help="Your own data: TASK=PATH")]
-Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda")]
 
 FOLDERS = ("losses", "samplers", "transforms", "models", "metrics", "steps", "tasks")
 
@@ -63,7 +63,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # the parser's complaint about the command line
         return str(error.format_message()), USAGE
     text = " ".join(str(error).split()) or type(error).__name__
-    wrong_usage = {"SpecError", "SuiteError", "UsageError", "EngineError"}
+    wrong_usage = {"SpecError", "SuiteError", "UsageError", "EngineError", "SettingsError"}
     kinds = {cls.__name__ for cls in type(error).__mro__}
     absent = FileNotFoundError | NotADirectoryError | LookupError
     if kinds & wrong_usage or isinstance(error, absent):
@@ -93,7 +93,7 @@ def list_components(
     what: Annotated[str, typer.Argument(help="losses, samplers, ..., suites, readers")] = "all",
     json: Json = False,
 ) -> None:
-    """List the components of a folder, or of all, with one line each."""
+    """List components: what each is, where it comes from, and on which tasks it cannot be used."""
     rows = _listing(what)
     if json:
         _emit({"rows": rows})
@@ -105,9 +105,13 @@ def list_components(
             folder = row["folder"]
             print(f"{folder}:")
         print(f"  {row['name']:<{width}}  {row['summary']}")
+        barred = ", ".join(place for place, reason in row.get("uses", {}).items() if reason)
+        more = [row.get("source") or "", f"not for {barred}" if barred else ""]
+        if any(more):
+            print(f"  {'':<{width}}  {'; '.join(filter(None, more))}")
 
 
-def _listing(what: str) -> list[dict[str, str]]:
+def _listing(what: str) -> list[dict[str, Any]]:
     import importlib
 
     from pybench import kernels as kernels_module
@@ -118,17 +122,27 @@ def _listing(what: str) -> list[dict[str, str]]:
     if what not in (*known, "all"):
         msg = f"what must be one of {', '.join(known)}, got {what!r}"
         raise UsageError(msg)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for folder in known if what == "all" else (what,):
+        if folder in FOLDERS:
+            registry = getattr(importlib.import_module(f"pybench.{folder}"), folder)
+            rows += [
+                {
+                    "folder": folder,
+                    "name": name,
+                    "summary": registry.summary(name),
+                    "source": getattr(registry[name], "source", None),
+                    "uses": suites.uses(registry, name),
+                }
+                for name in registry
+            ]
+            continue
         if folder == "suites":
             found = {name: suites.find(name)[1].title for name in suites.names()}
         elif folder == "kernels":
             found = kernels_module.summaries()
-        elif folder == "readers":
-            found = {name: reader.summary for name, reader in READERS.items()}
         else:
-            registry = getattr(importlib.import_module(f"pybench.{folder}"), folder)
-            found = {name: registry.summary(name) for name in registry}
+            found = {name: reader.summary for name, reader in READERS.items()}
         rows += [{"folder": folder, "name": n, "summary": s} for n, s in found.items()]
     return rows
 
@@ -148,29 +162,28 @@ def show(
         known = ", ".join(FOLDERS)
         msg = f"component must be FOLDER/NAME with FOLDER one of {known}, got {component!r}"
         raise UsageError(msg)
-    cls = getattr(importlib.import_module(f"pybench.{folder}"), folder)[name]
-    parameters = {f.name: _default(f) for f in dataclasses.fields(cls) if f.init}
+    from pybench import suite as suites
+    from pybench.registry import parameters
+
+    registry = getattr(importlib.import_module(f"pybench.{folder}"), folder)
+    cls = registry[name]
+    defaults = {
+        key: None if value is dataclasses.MISSING else value
+        for key, value in parameters(cls).items()
+    }
     text = inspect.cleandoc(cls.__doc__ or "")
-    source = getattr(cls, "source", None)
+    source, places = getattr(cls, "source", None), suites.uses(registry, name)
     if json:
-        _emit({"name": name, "doc": text, "parameters": parameters, "source": source})
+        about = {"name": name, "doc": text, "parameters": defaults, "source": source}
+        _emit({**about, "uses": places})
         return
-    inside = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
+    inside = ", ".join(f"{key}={value!r}" for key, value in defaults.items())
     print(f"{name}({inside})\n\n{text}")
-    if source and source not in text:
+    if source and "Source:" not in text:
         print(f"\nSource: {source}")
-
-
-def _default(field: Any) -> Any:
-    """The default of a dataclass field as JSON holds it; a nested component by its name."""
-    import dataclasses
-
-    value = field.default
-    if field.default_factory is not dataclasses.MISSING:
-        value = field.default_factory()
-    if value is dataclasses.MISSING:
-        return None
-    return str(value) if dataclasses.is_dataclass(value) else value
+    width = max(map(len, places), default=0)
+    for number, (what, reason) in enumerate(places.items()):
+        print(("" if number else "\nOn tasks of\n") + f"    {what:<{width}}  {reason or 'yes'}")
 
 
 @app.command()
@@ -408,16 +421,28 @@ def data_make(
     directory: Annotated[Path, typer.Argument(help="New or empty folder")],
     scale: Annotated[float, typer.Option(min=0.01, help="Share of the default size.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    videos: Annotated[
+        bool, typer.Option("--videos", help="Videos to extract the task's features from.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write a task's generated data in its real on-disk layout."""
     from pybench.data import check
+    from pybench.features import find
     from pybench.tasks import tasks
 
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         msg = f"directory must be new or empty, got {directory}"
         raise UsageError(msg)
     built = tasks.build(task)
+    if videos:
+        built.make_videos(directory, scale, seed)
+        count = len(find(directory))
+        if json:
+            _emit({"task": task, "directory": str(directory), "samples": count})
+        else:
+            print(f"{directory}: {count} videos; next: pybench features extract {directory}")
+        return
     built.make(directory, scale, seed)
     found = check(built.meta.reader, directory)
     if json:

@@ -10,6 +10,7 @@ import typer
 OK, NO, USAGE, MISSING, INTERRUPTED = 0, 1, 2, 3, 130
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda")]
 
 
 class UsageError(ValueError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pybench.console import NO, OK, Json, UsageError, emit
+from pybench.commands.console import NO, OK, Json, UsageError, emit
 
 if TYPE_CHECKING:
     from pybench import video
