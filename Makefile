@@ -9,9 +9,10 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 APT_BUILD := pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
 APT_TEST := ffmpeg chromium
+APT_GATE := valgrind
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: help setup build leaderboard docs test bench lint format wheel clean
+.PHONY: help setup build leaderboard docs test bench bench-short gate asv lint format wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,7 +32,25 @@ test: $(STAMPS)/build $(STAMPS)/apt-test ## Rust and Python tests
 	$(BIN)/python -m pytest
 
 bench: $(STAMPS)/build $(STAMPS)/apt-test ## benchmarks beside their peers
-	$(BIN)/python -m pytest tests/bench --benchmark-only --benchmark-group-by=group
+	$(BIN)/python -m pytest tests/bench --benchmark-only --benchmark-group-by=group \
+		--benchmark-columns=min,median,iqr,rounds $(BENCH)
+
+# Small workloads and few rounds: shows that every row runs, and roughly how fast.
+bench-short: $(STAMPS)/build
+	PYBENCH_BENCH_SCALE=1e-3 $(MAKE) --no-print-directory bench \
+		BENCH='-k test_kernel --benchmark-max-time=0.02 --benchmark-min-rounds=3'
+
+gate: $(STAMPS)/build $(STAMPS)/apt-gate ## instructions of the Rust kernels against the baseline
+	$(BIN)/pybench gate
+
+# COMMITS is what asv calls a range. The machine is named, for asv would take the name of the host.
+COMMITS ?= HEAD^!
+MACHINE ?= local
+asv: $(STAMPS)/build ## speed of COMMITS into the history, drawn as results/asv/index.html
+	$(BIN)/python -m pybench.recording results/asv/calls
+	cd suites/asv && ../../$(BIN)/asv machine --yes --machine $(MACHINE)
+	cd suites/asv && ../../$(BIN)/asv run --machine $(MACHINE) --skip-existing-successful $(ASV) $(COMMITS)
+	$(BIN)/pybench asv-page
 
 lint: $(STAMPS)/build ## ruff, mypy, stubtest, rustfmt, clippy
 	$(BIN)/ruff check
@@ -85,3 +104,6 @@ $(STAMPS)/apt-build:
 
 $(STAMPS)/apt-test:
 	$(call apt,$(APT_TEST))
+
+$(STAMPS)/apt-gate:
+	$(call apt,$(APT_GATE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -11,7 +12,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pybench.commands import features, video
-from pybench.commands.console import INTERRUPTED, MISSING, NO, OK, USAGE, Device, Json, UsageError
+from pybench.commands.console import (
+    INTERRUPTED,
+    MISSING,
+    NO,
+    OK,
+    UNTOLD,
+    USAGE,
+    Device,
+    Json,
+    UsageError,
+)
 from pybench.commands.console import emit as _emit
 
 app = typer.Typer(
@@ -421,16 +432,28 @@ def data_make(
     directory: Annotated[Path, typer.Argument(help="New or empty folder")],
     scale: Annotated[float, typer.Option(min=0.01, help="Share of the default size.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    videos: Annotated[
+        bool, typer.Option("--videos", help="Videos to extract the task's features from.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write a task's generated data in its real on-disk layout."""
     from pybench.data import check
+    from pybench.features import find
     from pybench.tasks import tasks
 
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         msg = f"directory must be new or empty, got {directory}"
         raise UsageError(msg)
     built = tasks.build(task)
+    if videos:
+        built.make_videos(directory, scale, seed)
+        count = len(find(directory))
+        if json:
+            _emit({"task": task, "directory": str(directory), "samples": count})
+        else:
+            print(f"{directory}: {count} videos; next: pybench features extract {directory}")
+        return
     built.make(directory, scale, seed)
     found = check(built.meta.reader, directory)
     if json:
@@ -468,9 +491,20 @@ def kernels(
     scale: Annotated[
         float, typer.Option(min=1e-9, max=1.0, help="Factor on the sizes, for slow machines.")
     ] = 1.0,
+    against: Annotated[
+        str | None, typer.Option("--against", help="Beside another revision: slower or not.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 for a regression, 4 for a row untold.")
+    ] = False,
     json: Json = False,
-) -> None:
-    """Time the Rust kernels on fixed workloads, alone or beside their peers."""
+) -> int:
+    """Time the Rust kernels on fixed workloads: alone, beside their peers or another revision."""
+    if against is not None:
+        if peers or scale < 1:
+            msg = "--against must stand without --peers and --scale, got both; leave one out"
+            raise UsageError(msg)
+        return _kernels_against(against, names or (), rounds, strict, json)
     from pybench.kernels import measure
 
     rows = []
@@ -479,16 +513,91 @@ def kernels(
         if json:
             continue
         workload = row["workload"] + (f" (at {row['size']})" if scale < 1 else "")
-        line = f"{row['kernel']:<22} {workload:<45} {row['ours_ms']:>10.4g} ms"
+        line = f"{row['kernel']:<22} {workload:<45} {_time(row, 'ours')}"
         if peers:
             line += (
-                f" {row['peer_ms']:>10.4g} ms  x{row['ratio']:<8.3g} "
+                f" {_time(row, 'peer')}  x{row['ratio']:<8.3g} "
                 f"[{row['ratio_low']:.3g}, {row['ratio_high']:.3g}] target {row['target']:g}"
                 f"  {row['peer']} {row['peer_version']}"
             )
         print(line, flush=True)
     if json:
         _emit({"rows": rows})
+    return OK
+
+
+def _kernels_against(
+    revision: str, names: Sequence[str], rounds: int, strict: bool, json: bool
+) -> int:
+    from pybench.against import compare
+
+    found = compare(revision, names, rounds=rounds, say=partial(_tell, quiet=json))
+    if json:
+        _emit(found.to_json())
+    for row in () if json else found.rows:
+        line = f"{row.kernel:<22} {row.workload:<45} {row.here_ms:>10.4g} ms"
+        if row.there_ms is not None:
+            line += (
+                f" {row.there_ms:>10.4g} ms  x{row.ratio:<7.3f} "
+                f"[{row.ratio_low:.3f}, {row.ratio_high:.3f}]"
+            )
+        print(f"{line}  {row.verdict}")
+    verdicts = {row.verdict for row in found.rows} if strict else set()
+    return NO if "regression" in verdicts else UNTOLD if "cannot tell" in verdicts else OK
+
+
+def _time(row: dict[str, Any], side: str) -> str:
+    return f"{row[f'{side}_ms']:>10.4g} ms \N{PLUS-MINUS SIGN}{row[f'{side}_spread']:<5.1%}"
+
+
+@app.command()
+def gate(
+    names: Annotated[list[str] | None, typer.Argument(help="Kernels; default all")] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Make what is counted the baseline.")
+    ] = False,
+    baseline: Annotated[Path | None, typer.Option(help="File; default: that of pybench.")] = None,
+    json: Json = False,
+) -> int:
+    """Count the instructions of the Rust kernels; exit code 1 when one has grown by over 3 %."""
+    from pybench import gate as gate_module
+
+    outcome = gate_module.run(names or (), update=update, file=baseline)
+    if json:
+        _emit(outcome.to_json())
+        return OK if outcome.passed else NO
+    for row in outcome.rows:
+        count = "-" if row.instructions is None else f"{row.instructions:,}"
+        line = f"{row.kernel:<22} {row.workload:<45} {count:>14}"
+        if row.instructions and row.baseline:
+            line += f" {row.instructions / row.baseline - 1:>+9.3%}"
+        print(f"{line}  {row.verdict}")
+    for notice in outcome.notices:
+        print(notice)
+    return OK if outcome.passed else NO
+
+
+@app.command("asv-page")
+def asv_page(
+    results: Annotated[Path, typer.Argument(help="asv's results_dir")] = Path(
+        "results/asv/results"
+    ),
+    out: Annotated[Path, typer.Option(help="The page")] = Path("results/asv/index.html"),
+    json: Json = False,
+) -> None:
+    """Draw the history that asv has stored as one page that opens without a network."""
+    from pybench.report import history
+
+    found = history.read(results)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(history.page(found), encoding="utf-8")
+    for problem in found.problems:
+        _tell(problem, quiet=json)
+    summary = {"page": str(out), "series": len(found.series), "commits": len(found.commits)}
+    if json:
+        _emit({**summary, "problems": list(found.problems)})
+    else:
+        print(f"{out}: {len(found.series)} benchmarks over {len(found.commits)} commits")
 
 
 @app.command()

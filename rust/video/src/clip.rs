@@ -48,6 +48,8 @@ pub struct Clip {
     index: Index,
     /// Frames of the clip, including those a cut took away.
     frames: usize,
+    /// In decoder order: when each frame is shown, in ticks, if the packets tell.
+    clock: Option<Vec<i64>>,
     /// Indices below this are answered, if only by a report; more than `frames` once a decode has
     /// shown that there are fewer.
     promised: usize,
@@ -86,6 +88,7 @@ impl Clip {
             stream,
             index,
             frames: 0,
+            clock: None,
             promised: 0,
             frames_known: true,
             warnings: Vec::new(),
@@ -127,7 +130,9 @@ impl Clip {
                 self.warnings.push(
                     "timestamps do not order the pictures: decoded in full to number them".into(),
                 );
-                self.count(abort)?
+                let frames = self.count(abort)?;
+                self.clock = self.index.decoding_times(frames);
+                frames
             }
         };
         if self.index.broken || shortfall.is_some() {
@@ -195,6 +200,12 @@ impl Clip {
     }
 
     fn fps(&self) -> f64 {
+        if let Some(&[first, .., last]) = self.clock.as_deref()
+            && last > first
+        {
+            let span = (last - first) as f64 * self.stream.tick_s;
+            return (self.frames - 1) as f64 / span;
+        }
         // Formats without any timing play at FFmpeg's default.
         if self.stream.fps > 0.0 {
             self.stream.fps
@@ -215,6 +226,11 @@ impl Clip {
 
     /// Seconds from the first frame to the one with this rank.
     fn time_s(&self, rank: usize) -> f64 {
+        if let Some(clock) = &self.clock
+            && let Some(at) = clock.get(rank)
+        {
+            return (at - clock[0]) as f64 * self.stream.tick_s;
+        }
         if self.index.order == Order::Decoder || rank >= self.index.len() {
             return rank as f64 / self.fps();
         }
@@ -263,6 +279,7 @@ impl Clip {
                 Err(Stop::Renumber(frames)) => {
                     self.index.order = Order::Decoder;
                     self.frames = frames;
+                    self.clock = self.index.decoding_times(frames);
                     self.warnings
                         .push("the pictures do not carry the timestamps of their packets".into());
                 }

@@ -109,7 +109,7 @@ impl<'a> Passes<'a> {
         let mut findings = Findings::default();
         if self.index.order == Order::Presentation {
             let behind_the_cut = wanted.split_off(&self.index.len());
-            wanted = self.jump(wanted, &mut findings)?;
+            wanted = self.jump(wanted)?;
             wanted.extend(behind_the_cut);
         }
         if !wanted.is_empty() {
@@ -129,12 +129,8 @@ impl<'a> Passes<'a> {
     }
 
     /// Decodes only the stretches that hold wanted frames, several at a time. Returns the frames
-    /// that did not come out.
-    fn jump<'o>(
-        &self,
-        mut wanted: Wanted<'o>,
-        findings: &mut Findings,
-    ) -> std::result::Result<Wanted<'o>, Code> {
+    /// that did not come out, or not in order: what a jump finds damaged may be whole after all.
+    fn jump<'o>(&self, mut wanted: Wanted<'o>) -> std::result::Result<Wanted<'o>, Code> {
         let stretches = plan::stretches(self.index, wanted.keys().copied());
         let workers = self.options.threads.clamp(1, stretches.len().max(1));
         let rooms_of = |stretch: &Stretch| -> Wanted<'o> {
@@ -147,7 +143,6 @@ impl<'a> Passes<'a> {
         let rooms: Vec<Wanted<'o>> = stretches.iter().map(rooms_of).collect();
         let queue = Mutex::new(stretches.into_iter().zip(rooms));
         let left = Mutex::new(Wanted::new());
-        let concealed = Mutex::new(&mut findings.concealed);
         let work = || {
             let mut session = Session::open(self.path, self.abort)?;
             let mut painter = self.painter();
@@ -157,8 +152,7 @@ impl<'a> Passes<'a> {
                 let Some((stretch, mut rooms)) = next else {
                     return Ok(());
                 };
-                let damaged = self.stretch(&mut session, &mut painter, &stretch, &mut rooms)?;
-                locked(&concealed).extend(damaged);
+                self.stretch(&mut session, &mut painter, &stretch, &mut rooms)?;
                 locked(&left).append(&mut rooms);
             }
         };
@@ -166,14 +160,14 @@ impl<'a> Passes<'a> {
         Ok(left.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Decodes one stretch; takes away the rooms it fills and returns the ranks with damage.
+    /// Decodes one stretch and takes away the rooms it fills with whole pictures.
     fn stretch(
         &self,
         session: &mut Session<'a>,
         painter: &mut Painter,
         stretch: &Stretch,
         rooms: &mut Wanted<'_>,
-    ) -> std::result::Result<Vec<usize>, Code> {
+    ) -> std::result::Result<(), Code> {
         let index = self.index;
         let start = index.entries[*stretch.packets.start()].pts;
         let (mut drawn, mut damaged) = (Vec::new(), Vec::new());
@@ -184,7 +178,7 @@ impl<'a> Passes<'a> {
             if frame.is_damaged() {
                 damaged.push(index.position(rank));
             }
-            if let Some(room) = rooms.remove(&rank) {
+            if let Some(room) = rooms.get_mut(&rank) {
                 painter.draw(frame, room)?;
                 drawn.push(rank);
             }
@@ -195,10 +189,10 @@ impl<'a> Passes<'a> {
         damaged.extend(refused);
         // Leading pictures of an open GOP lack their references here; nothing depends on them.
         damaged.retain(|&position| index.entries[position].pts >= start);
-        Ok(drawn
-            .into_iter()
-            .filter(|&rank| index.reached(&damaged, rank))
-            .collect())
+        for rank in drawn.iter().filter(|&&rank| !index.reached(&damaged, rank)) {
+            rooms.remove(rank);
+        }
+        Ok(())
     }
 }
 
