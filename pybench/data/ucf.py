@@ -25,6 +25,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -388,10 +389,10 @@ def _videos(
 
 def _absent(found: _Found, videos: dict[str, Video], *, streams: bool) -> None:
     """Name the videos without features, and those with fewer files than the others."""
+    most = max((len(video.files) for video in videos.values()), default=0)
     for name, video in list(videos.items()):
         what = ""
         crops = [int(c[1]) for f in video.files if (c := _CROP.search(f.stem))]
-        most = max(len(v.files) for v in videos.values())
         if not video.files:
             what = "listed but absent"
         elif streams and len(video.files) < 2:
@@ -435,6 +436,7 @@ def _posix(path: str) -> str:
     return path.strip().replace("\\", "/")
 
 
+@cache  # a folder has thousands of names, and every trial reads them
 def _key(path: str) -> str:
     """The name of a video, without what extractors append to it.
 
