@@ -92,6 +92,18 @@ def test_the_sweep_pairs_by_seed_and_chooses_beta_on_validation(made):
         assert differences["vad_auc"].estimate == pytest.approx(np.mean(gains))
 
 
+def test_the_difference_over_videos_is_that_of_the_stored_scores(made):
+    records, dataset = made
+    (sweep,) = sweeps(records)
+    rows = list(beta_sweep.over_videos(sweep, dataset, resamples=50))[4:]
+    assert len(rows) == 2
+    for beta, row in zip((0.9, 0.9999), rows, strict=True):
+        given, mil = 100 * np.nanmean(sweep.values(sweep.rows[beta], "vad_auc"), axis=1)
+        value, low, high = map(float, re.findall(r"[+-][\d.]+", row)[:3])
+        assert value == pytest.approx(given - mil, abs=0.006)
+        assert low <= high
+
+
 def test_a_selection_on_the_test_videos_is_stamped(made):
     records, _ = made
     assert STAMP not in beta_sweep.markdown(records)

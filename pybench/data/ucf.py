@@ -106,9 +106,10 @@ def read(path: Path) -> Videos:
         DataError: a list that is not text, or lists no video of two classes.
     """
     folder = path.parent if path.is_file() else path
-    files = sorted(
-        Path(at) / name for at, _, names in os.walk(folder) for name in names if name[:1] != "."
+    walked = (
+        f"{at}/{name}" for at, _, names in os.walk(folder) for name in names if name[0] != "."
     )
+    files = list(map(Path, sorted(walked)))
     tables = [path] if path.is_file() else [f for f in files if f.suffix == ".csv" and _is_csv(f)]
     if tables:
         found = _csv(tables[0])

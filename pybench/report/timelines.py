@@ -30,6 +30,7 @@ body { font: 14px system-ui, sans-serif; margin: 2em auto; max-width: 76em; colo
 table { border-collapse: collapse } td, th { padding: .2em .8em; text-align: right }
 td:first-child, th:first-child { text-align: left } tr:nth-child(even) { background: #f4f4f4 }
 figure { display: inline-block; margin: .4em .8em .4em 0 } figcaption { font-size: 12px }
+.pair { display: inline-block }
 svg { background: #fafafa; border: 1px solid #ddd } .truth { fill: #f3c5b8 }
 .line { fill: none; stroke: #1f5f8b; stroke-width: 1.3 }
 """
@@ -126,11 +127,10 @@ def _curves(found: Sequence[Video], classes: Sequence[str]) -> Iterator[Markup]:
         if not hits[-1] or not misses[-1]:
             continue
         recall = hits / hits[-1]
-        for kind, x, y in (
-            ("ROC", np.append(0, misses / misses[-1]), np.append(0, recall)),
-            ("PR", recall, hits / (hits + misses)),
-        ):
-            yield _figure(_line(x, y, SIDE, SIDE), SIDE, SIDE, f"{name}, {kind}")
+        roc = _line(np.append(0, misses / misses[-1]), np.append(0, recall), SIDE, SIDE)
+        pr = _line(recall, hits / (hits + misses), SIDE, SIDE)
+        pair = (_figure(line, SIDE, SIDE, f"{name}, {k}") for k, line in (("ROC", roc), ("PR", pr)))
+        yield el("div", *pair, class_="pair")
 
 
 def _timelines(
@@ -173,7 +173,10 @@ def _steps(video: Video) -> Markup:
 
 
 def _line(x: NDArray[np.float64], y: NDArray[np.float64], width: int, height: int) -> Markup:
-    points = " ".join(f"{width * a:.1f},{height * (1 - b):.1f}" for a, b in zip(x, y, strict=True))
+    # Half pixels, each once in a row: thousands of thresholds fall on few of them.
+    places = np.rint(2 * np.stack([width * x, height * (1 - y)], axis=1)) / 2
+    moved = np.append(True, (np.diff(places, axis=0) != 0).any(axis=1))
+    points = " ".join(f"{a:g},{b:g}" for a, b in places[moved].tolist())
     return el("polyline", points=points, class_="line")
 
 
