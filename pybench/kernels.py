@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 THREADS = min(2, os.cpu_count() or 1)
@@ -65,7 +65,8 @@ def measure(
     """Time the workloads of some kernels, or of all, one after another.
 
     Rounds of us and the peer are interleaved, and who begins alternates. Times are medians after a
-    warm-up; the ratio is the median over rounds, its limits order statistics with 95 % or more.
+    warm-up, their spread half the interquartile range as a share; the ratio is the median over
+    rounds, its limits order statistics with 95 % or more.
 
     Args:
         kernels: Names; none stands for all.
@@ -81,9 +82,20 @@ def measure(
     """
     # Read when the first kernel that is long enough starts the pool.
     os.environ.setdefault("PYBENCH_THREADS", str(THREADS))
-    import runpy
-
     import torch
+
+    torch.set_num_threads(THREADS)
+    for workload in select(kernels, peers=peers):
+        yield _row(workload, peers, rounds, scale)
+
+
+def select(kernels: Iterable[str] = (), *, peers: bool = False) -> list[Workload]:
+    """The workloads of some kernels, or of all; without ``peers`` each once, whoever the peer is.
+
+    Raises:
+        LookupError: A kernel has no workload.
+    """
+    import runpy
 
     from pybench.suite import folder
 
@@ -92,14 +104,13 @@ def measure(
     if unknown := sorted(chosen - known):
         msg = f"kernel must be one of {', '.join(sorted(known))}, got {unknown[0]!r}"
         raise LookupError(msg)
-    torch.set_num_threads(THREADS)
-    done = set()
-    for workload in workloads:
-        name = (workload.kernel, workload.workload)
-        if (chosen and workload.kernel not in chosen) or (not peers and name in done):
-            continue
-        done.add(name)
-        yield _row(workload, peers, rounds, scale)
+    wanted = [workload for workload in workloads if not chosen or workload.kernel in chosen]
+    if peers:
+        return wanted
+    once: dict[tuple[str, str], Workload] = {}
+    for workload in wanted:
+        once.setdefault((workload.kernel, workload.workload), workload)
+    return list(once.values())
 
 
 def _row(workload: Workload, peers: bool, rounds: int, scale: float) -> dict[str, Any]:
@@ -117,7 +128,9 @@ def _row(workload: Workload, peers: bool, rounds: int, scale: float) -> dict[str
         "peer": None,
         "peer_version": None,
         "ours_ms": 1e3 * median(times[0]),
+        "ours_spread": spread(times[0]),
         "peer_ms": None,
+        "peer_spread": None,
         "ratio": None,
         "ratio_low": None,
         "ratio_high": None,
@@ -135,11 +148,22 @@ def _row(workload: Workload, peers: bool, rounds: int, scale: float) -> dict[str
             "peer": workload.peer,
             "peer_version": _version(workload.peer),
             "peer_ms": 1e3 * median(times[1]),
+            "peer_spread": spread(times[1]),
             "ratio": median(ratios),
             "ratio_low": ratios[outside],
             "ratio_high": ratios[-1 - outside],
         }
     return row
+
+
+def spread(times: Sequence[float]) -> float:
+    """Half of the range that holds the middle half of the times, as a share of their median.
+
+    >>> spread([10.0, 9.0, 11.0, 10.0, 30.0])
+    0.05
+    """
+    low, _, high = quantiles(times, n=4, method="inclusive")
+    return (high - low) / 2 / median(times)
 
 
 def _version(peer: str) -> str | None:

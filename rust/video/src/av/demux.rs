@@ -1,5 +1,5 @@
 //! Reading packets out of a container.
-use super::{Code, ratio, silence, sys, url};
+use super::{Code, Complaints, ratio, silence, sys, url};
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::path::Path;
@@ -37,6 +37,9 @@ pub(crate) struct Packet(NonNull<sys::AVPacket>);
 pub(crate) struct Demuxer<'a> {
     context: NonNull<sys::AVFormatContext>,
     stream: NonNull<sys::AVStream>,
+    complaints: Complaints,
+    /// Packets before this byte were read when the file was opened, and not without a complaint.
+    doubtful_until: i64,
     /// FFmpeg polls the flag through a raw pointer for as long as the context lives.
     abort: PhantomData<&'a AtomicBool>,
 }
@@ -121,11 +124,13 @@ impl<'a> Demuxer<'a> {
     pub(crate) fn open(path: &Path, abort: &'a AtomicBool) -> Result<Self, Code> {
         silence();
         let url = url(path)?;
+        let complaints = Complaints::new()?;
         // SAFETY: allocates a context with defaults; null means no memory.
         let mut raw = unsafe { sys::avformat_alloc_context() };
         let context = NonNull::new(raw).ok_or(Code::NO_MEMORY)?;
         // SAFETY: the context was just made and nobody else holds it.
         unsafe {
+            (*context.as_ptr()).opaque = complaints.opaque();
             (*context.as_ptr()).interrupt_callback = sys::AVIOInterruptCB {
                 callback: Some(aborted),
                 opaque: ptr::from_ref(abort).cast_mut().cast(),
@@ -157,13 +162,22 @@ impl<'a> Demuxer<'a> {
         let mut demuxer = Self {
             context,
             stream: NonNull::dangling(),
+            complaints,
+            doubtful_until: 0,
             abort: PhantomData,
         };
         demuxer.ignore_all_but(None);
+        // What it says of the headers tells nothing about a packet.
+        demuxer.complaints.any();
         // SAFETY: the context is open; no per-stream options are given.
         Code::check(unsafe { sys::avformat_find_stream_info(context.as_ptr(), ptr::null_mut()) })?;
         demuxer.stream = demuxer.choose()?;
         demuxer.ignore_all_but(Some(demuxer.stream));
+        if demuxer.complaints.any() {
+            // SAFETY: the context is open; seeking by nothing tells the position.
+            demuxer.doubtful_until =
+                unsafe { sys::avio_seek((*context.as_ptr()).pb, 0, libc::SEEK_CUR) };
+        }
         Ok(demuxer)
     }
 
@@ -340,6 +354,12 @@ impl<'a> Demuxer<'a> {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// Was an error logged while the packet was read? To be asked after each.
+    pub(crate) fn doubts(&mut self, packet: &Packet) -> bool {
+        let complained = self.complaints.any();
+        complained || (0..self.doubtful_until).contains(&packet.position())
     }
 
     /// Goes to a keyframe at or before the decoding time, as far as the container can.
