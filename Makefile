@@ -12,7 +12,7 @@ APT_TEST := ffmpeg chromium
 APT_GATE := valgrind
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: help setup build leaderboard test bench bench-short gate asv lint format wheel clean
+.PHONY: help setup build leaderboard docs test bench bench-short gate asv lint format wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ build: $(STAMPS)/build ## the Rust extension, into .venv
 
 leaderboard: $(STAMPS)/build ## train suite `quick`, write results/quick/leaderboard.{html,md,json}
 	@$(BIN)/pybench run quick
+
+docs: $(STAMPS)/build ## a page per component, with the curves of each loss, into docs/components
+	@$(BIN)/pybench docs docs/components
 
 test: $(STAMPS)/build $(STAMPS)/apt-test ## Rust and Python tests
 	cargo test --workspace --locked --quiet
@@ -45,7 +48,9 @@ COMMITS ?= HEAD^!
 MACHINE ?= local
 asv: $(STAMPS)/build ## speed of COMMITS into the history, drawn as results/asv/index.html
 	$(BIN)/python -m pybench.recording results/asv/calls
-	cd suites/asv && ../../$(BIN)/asv machine --yes --machine $(MACHINE)
+	cd suites/asv && ../../$(BIN)/asv machine --yes --machine $(MACHINE) --arch "$$(uname -mo)" \
+		--cpu "$$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1) ($$(nproc) cores)" \
+		--ram "$$(sed -n 's/MemTotal: *//p' /proc/meminfo)"
 	cd suites/asv && ../../$(BIN)/asv run --machine $(MACHINE) --skip-existing-successful $(ASV) $(COMMITS)
 	$(BIN)/pybench asv-page
 

@@ -58,6 +58,10 @@ class Spec:
 
     terms: tuple[Term, ...]
 
+    def split(self) -> list[Spec]:
+        """One spec per term."""
+        return [Spec((term,)) for term in self.terms]
+
     def __str__(self) -> str:
         return " + ".join(map(str, self.terms))
 
@@ -152,6 +156,41 @@ def _literal(value: Any) -> str:
     return repr(value)
 
 
+def written(value: Any) -> Any:
+    """A parameter's value as a spec writes it: a component by its name and what is not default.
+
+    Example:
+        >>> from pybench.losses import loss
+        >>> written(loss("drw(loss=ldam(scale=10), at=0.5)").terms[0][1])
+        'drw(loss=ldam(scale=10), at=0.5)'
+    """
+    spec = _as_spec(value)
+    return str(spec) if isinstance(spec, Spec) else value
+
+
+def _as_spec(value: Any) -> Any:
+    if isinstance(value, tuple) and value and all(map(dataclasses.is_dataclass, value)):
+        return Spec(tuple(term for part in value for term in _as_spec(part).terms))
+    if not dataclasses.is_dataclass(value):
+        return value
+    inside = tuple(
+        (field.name, _as_spec(now))
+        for field in dataclasses.fields(value)
+        if field.init and (now := getattr(value, field.name)) != _default(field)
+    )
+    return Spec((Term(type(value).__module__.rpartition(".")[2], inside),))
+
+
+def parameters(component: type) -> dict[str, Any]:
+    """The default of each parameter as a spec writes it; ``MISSING`` where there is none."""
+    return {f.name: written(_default(f)) for f in dataclasses.fields(component) if f.init}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()
+
+
 class Registry(Mapping[str, type[T]], Generic[T]):
     """The components of one folder, by file name; a module is imported when it is first asked for.
 
@@ -219,7 +258,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             if isinstance(value, type)
             and value.__module__ == module.__name__
             and not key.startswith("_")
-            and self.method in vars(value)
+            and any(self.method in vars(base) for base in value.__mro__)
             and dataclasses.is_dataclass(value)
         ]
         if len(found) != 1:
@@ -254,11 +293,13 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             if key in arguments:
                 msg = f"{key} of {spec.name} must be given once, got it twice"
                 raise SpecError(msg)
-            if isinstance(value, Spec):
-                value = self.build(value)
+            wanted, several = _nested(known[key])
+            if isinstance(value, Spec) and wanted:
+                value = tuple(map(self.build, value.split())) if several else self.build(value)
             elif not _fits(value, known[key]):
-                wanted = getattr(known[key], "__name__", None) or str(known[key])
-                msg = f"{key} of {spec.name} must be {_plain(wanted, known[key])}, got {value!r}"
+                name = getattr(known[key], "__name__", None) or str(known[key])
+                got = f"{str(value)!r} without quotes" if isinstance(value, Spec) else repr(value)
+                msg = f"{key} of {spec.name} must be {_plain(name, known[key])}, got {got}"
                 raise SpecError(msg)
             arguments[key] = value
         missing = [
@@ -309,6 +350,13 @@ def _plain(wanted: str, hint: Any) -> str:
     if typing.get_origin(hint) is tuple:
         return "a list"
     return names.get(wanted, wanted)
+
+
+def _nested(hint: Any) -> tuple[bool, bool]:
+    """Whether a parameter is a component, or several of them joined by ``+``."""
+    several = typing.get_origin(hint) is tuple
+    inner = typing.get_args(hint)[0] if several else hint
+    return isinstance(inner, type) and inner not in (bool, int, float, str), several
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from pybench import video
+from tests.command import pybench
 
 SUITE = """
 from pybench.suite import Grid, Suite
@@ -22,18 +22,6 @@ suite = Suite(
     seeds=2,
 )
 """
-
-
-def pybench(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pybench", *arguments],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **env},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -152,9 +140,15 @@ def test_list_and_show_tell_what_there_is(here: Path) -> None:
         {"folder": r["folder"], "name": r["name"]} for r in rows
     ]
     assert all(row["summary"] for row in rows)
-    shown = pybench("show", "losses/focal", cwd=here).stdout
-    assert "gamma" in shown
-    assert "Lin" in shown
+    about = {(row["folder"], row["name"]): row for row in rows}
+    assert about["losses", "focal"]["source"].startswith("Lin, Goyal")
+    assert not any(about["losses", "focal"]["uses"].values())
+    assert about["losses", "mil"]["uses"]["bags of snippets"] is None
+    assert about["metrics", "ece"]["uses"]["boxes"] == "n/a: it scores classes"
+    shown = pybench("show", "losses/mil", cwd=here).stdout
+    assert "lambda_smooth" in shown
+    assert shown.count("Sultani") == 1
+    assert "boxes             n/a: a bag loss compares bags of snippets" in shown
 
 
 def test_damaged_videos_are_named_and_the_rest_is_used(here: Path) -> None:

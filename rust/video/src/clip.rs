@@ -12,6 +12,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+/// Times closer than this are the same.
+const ROUNDING_S: f64 = 1e-6;
+
 /// What a clip is, without its pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
@@ -45,6 +48,8 @@ pub struct Clip {
     index: Index,
     /// Frames of the clip, including those a cut took away.
     frames: usize,
+    /// In decoder order: when each frame is shown, in ticks, if the packets tell.
+    clock: Option<Vec<i64>>,
     /// Indices below this are answered, if only by a report; more than `frames` once a decode has
     /// shown that there are fewer.
     promised: usize,
@@ -83,6 +88,7 @@ impl Clip {
             stream,
             index,
             frames: 0,
+            clock: None,
             promised: 0,
             frames_known: true,
             warnings: Vec::new(),
@@ -124,7 +130,9 @@ impl Clip {
                 self.warnings.push(
                     "timestamps do not order the pictures: decoded in full to number them".into(),
                 );
-                self.count(abort)?
+                let frames = self.count(abort)?;
+                self.clock = self.index.decoding_times(frames);
+                frames
             }
         };
         if self.index.broken || shortfall.is_some() {
@@ -192,6 +200,12 @@ impl Clip {
     }
 
     fn fps(&self) -> f64 {
+        if let Some(&[first, .., last]) = self.clock.as_deref()
+            && last > first
+        {
+            let span = (last - first) as f64 * self.stream.tick_s;
+            return (self.frames - 1) as f64 / span;
+        }
         // Formats without any timing play at FFmpeg's default.
         if self.stream.fps > 0.0 {
             self.stream.fps
@@ -212,6 +226,11 @@ impl Clip {
 
     /// Seconds from the first frame to the one with this rank.
     fn time_s(&self, rank: usize) -> f64 {
+        if let Some(clock) = &self.clock
+            && let Some(at) = clock.get(rank)
+        {
+            return (at - clock[0]) as f64 * self.stream.tick_s;
+        }
         if self.index.order == Order::Decoder || rank >= self.index.len() {
             return rank as f64 / self.fps();
         }
@@ -242,10 +261,7 @@ impl Clip {
                 "ask for at least one frame of at least one pixel",
             ));
         }
-        if let Pick::Uniform(_) = pick
-            && !self.frames_known
-            && options.on_damage == OnDamage::Raise
-        {
+        if pick.depends_on_total() && !self.frames_known && options.on_damage == OnDamage::Raise {
             return Err(self.damage("how many frames it had is unknown"));
         }
         loop {
@@ -263,6 +279,7 @@ impl Clip {
                 Err(Stop::Renumber(frames)) => {
                     self.index.order = Order::Decoder;
                     self.frames = frames;
+                    self.clock = self.index.decoding_times(frames);
                     self.warnings
                         .push("the pictures do not carry the timestamps of their packets".into());
                 }
@@ -273,9 +290,18 @@ impl Clip {
     }
 
     fn resolve(&self, pick: &Pick<'_>) -> Result<Vec<usize>> {
-        let indices = match pick {
-            Pick::Uniform(count) => plan::uniform(self.frames, *count),
+        let total = self.frames;
+        let indices = match *pick {
+            Pick::Uniform(count) => plan::uniform(total, count),
+            Pick::Middle { count, step } => {
+                plan::stride(total, count, plan::middle(total, count, step), step)
+            }
+            Pick::Stride { count, step } => plan::stride(total, count, 0, step),
+            Pick::Segments(count) => plan::segments(total, count),
+            Pick::RandomSegments(words) => plan::random_segments(total, words),
+            Pick::Random(words) => plan::random(total, words),
             Pick::Indices(indices) => indices.to_vec(),
+            Pick::Times(seconds) => self.shown_at(seconds)?,
         };
         match indices.iter().find(|&&index| index >= self.promised) {
             None => Ok(indices),
@@ -289,6 +315,26 @@ impl Clip {
                 "probe the clip first",
             )),
         }
+    }
+
+    /// The frames on the screen at these seconds from the first.
+    fn shown_at(&self, seconds: &[f64]) -> Result<Vec<usize>> {
+        let starts: Vec<f64> = (0..self.frames).map(|rank| self.time_s(rank)).collect();
+        let end = self.duration_s();
+        let shown = |&at: &f64| {
+            if !(0.0..end).contains(&at) {
+                return Err(Error::new(
+                    ErrorKind::Index,
+                    &self.path,
+                    format!("times_s must be in 0..{end} (the duration), got {at}"),
+                    "probe the clip first",
+                ));
+            }
+            // A time computed as k / fps must not fall just before frame k.
+            let begun = starts.partition_point(|&start| start <= at + ROUNDING_S);
+            Ok(begun.saturating_sub(1))
+        };
+        seconds.iter().map(shown).collect()
     }
 
     fn conclude(

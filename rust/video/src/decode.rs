@@ -12,6 +12,8 @@ pub(crate) struct Session<'a> {
     decoder: Decoder,
     frame: Frame,
     used: bool,
+    /// The last stretch was damaged, perhaps its headers, which a flush does not forget.
+    tainted: bool,
 }
 
 /// What the receiver of pictures answers: go on, or that was the last one needed.
@@ -26,23 +28,28 @@ impl<'a> Session<'a> {
             decoder,
             frame: Frame::new()?,
             used: false,
+            tainted: false,
         })
     }
 
     /// Decodes the packets and gives every picture in presentation order.
     ///
-    /// Returns the places of packets that the decoder refused or the container lost parts of.
+    /// Returns the places of packets that the decoder refused or complained about, and of those
+    /// that the container lost parts of.
     pub(crate) fn run(
         &mut self,
         index: &Index,
         places: RangeInclusive<usize>,
         on_picture: &mut dyn FnMut(&mut Frame) -> Answer,
     ) -> Result<Vec<usize>, Code> {
-        if std::mem::replace(&mut self.used, true) {
+        if std::mem::take(&mut self.tainted) {
+            self.decoder = Decoder::open(self.packets.demuxer())?;
+        } else if std::mem::replace(&mut self.used, true) {
             self.decoder.flush();
         }
         self.packets.seek(index, *places.start())?;
         let mut damaged = Vec::new();
+        let end = *places.end();
         for place in places {
             let Some(packet) = self.packets.read()? else {
                 break;
@@ -51,24 +58,29 @@ impl<'a> Session<'a> {
             if packet.bytes().is_empty() {
                 continue;
             }
-            if packet.is_corrupt() {
+            let refused = match self.decoder.send(Some(packet)) {
+                Ok(()) => false,
+                Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
+                Err(_) => true,
+            };
+            let step = self.receive(on_picture)?;
+            let complained = self.decoder.complained();
+            if refused || complained || step == Step::Damage || index.entries[place].corrupt {
                 damaged.push(place);
             }
-            match self.decoder.send(Some(packet)) {
-                Ok(()) => {}
-                Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
-                Err(_) => damaged.push(place),
-            }
-            match self.receive(on_picture)? {
-                Step::Continue => {}
-                Step::Stop => return Ok(damaged),
-                Step::Damage => damaged.push(place),
+            if step == Step::Stop {
+                return Ok(damaged);
             }
         }
         // Drain: the pictures that wait for their turn come out without feeding more packets.
-        if self.decoder.send(None).is_ok() {
-            self.receive(on_picture)?;
+        let step = match self.decoder.send(None) {
+            Ok(()) => self.receive(on_picture)?,
+            Err(_) => Step::Continue,
+        };
+        if step == Step::Damage || self.decoder.complained() {
+            damaged.push(end);
         }
+        self.tainted = !damaged.is_empty();
         Ok(damaged)
     }
 
@@ -88,6 +100,7 @@ impl<'a> Session<'a> {
     }
 }
 
+#[derive(PartialEq, Eq)]
 enum Step {
     Continue,
     Stop,

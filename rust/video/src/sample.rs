@@ -109,7 +109,7 @@ impl<'a> Passes<'a> {
         let mut findings = Findings::default();
         if self.index.order == Order::Presentation {
             let behind_the_cut = wanted.split_off(&self.index.len());
-            wanted = self.jump(wanted, &mut findings)?;
+            wanted = self.jump(wanted)?;
             wanted.extend(behind_the_cut);
         }
         if !wanted.is_empty() {
@@ -129,12 +129,8 @@ impl<'a> Passes<'a> {
     }
 
     /// Decodes only the stretches that hold wanted frames, several at a time. Returns the frames
-    /// that did not come out.
-    fn jump<'o>(
-        &self,
-        mut wanted: Wanted<'o>,
-        findings: &mut Findings,
-    ) -> std::result::Result<Wanted<'o>, Code> {
+    /// that did not come out, or not in order: what a jump finds damaged may be whole after all.
+    fn jump<'o>(&self, mut wanted: Wanted<'o>) -> std::result::Result<Wanted<'o>, Code> {
         let stretches = plan::stretches(self.index, wanted.keys().copied());
         let workers = self.options.threads.clamp(1, stretches.len().max(1));
         let rooms_of = |stretch: &Stretch| -> Wanted<'o> {
@@ -147,7 +143,6 @@ impl<'a> Passes<'a> {
         let rooms: Vec<Wanted<'o>> = stretches.iter().map(rooms_of).collect();
         let queue = Mutex::new(stretches.into_iter().zip(rooms));
         let left = Mutex::new(Wanted::new());
-        let concealed = Mutex::new(&mut findings.concealed);
         let work = || {
             let mut session = Session::open(self.path, self.abort)?;
             let mut painter = self.painter();
@@ -157,8 +152,7 @@ impl<'a> Passes<'a> {
                 let Some((stretch, mut rooms)) = next else {
                     return Ok(());
                 };
-                let damaged = self.stretch(&mut session, &mut painter, &stretch, &mut rooms)?;
-                locked(&concealed).extend(damaged);
+                self.stretch(&mut session, &mut painter, &stretch, &mut rooms)?;
                 locked(&left).append(&mut rooms);
             }
         };
@@ -166,14 +160,14 @@ impl<'a> Passes<'a> {
         Ok(left.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Decodes one stretch; takes away the rooms it fills and returns the ranks with damage.
+    /// Decodes one stretch and takes away the rooms it fills with whole pictures.
     fn stretch(
         &self,
         session: &mut Session<'a>,
         painter: &mut Painter,
         stretch: &Stretch,
         rooms: &mut Wanted<'_>,
-    ) -> std::result::Result<Vec<usize>, Code> {
+    ) -> std::result::Result<(), Code> {
         let index = self.index;
         let start = index.entries[*stretch.packets.start()].pts;
         let (mut drawn, mut damaged) = (Vec::new(), Vec::new());
@@ -184,7 +178,7 @@ impl<'a> Passes<'a> {
             if frame.is_damaged() {
                 damaged.push(index.position(rank));
             }
-            if let Some(room) = rooms.remove(&rank) {
+            if let Some(room) = rooms.get_mut(&rank) {
                 painter.draw(frame, room)?;
                 drawn.push(rank);
             }
@@ -195,10 +189,10 @@ impl<'a> Passes<'a> {
         damaged.extend(refused);
         // Leading pictures of an open GOP lack their references here; nothing depends on them.
         damaged.retain(|&position| index.entries[position].pts >= start);
-        Ok(drawn
-            .into_iter()
-            .filter(|&rank| index.reached(&damaged, rank))
-            .collect())
+        for rank in drawn.iter().filter(|&&rank| !index.reached(&damaged, rank)) {
+            rooms.remove(rank);
+        }
+        Ok(())
     }
 }
 
@@ -344,37 +338,50 @@ impl<'p, 'o> Sweep<'p, 'o> {
 
 /// Samples many clips, one thread each, `options.threads` at a time.
 ///
-/// `out` holds `paths.len()` times the pictures of one clip. The size must be given.
+/// `picks` holds the choice for each path, all of the same length; `out` holds `paths.len()` times
+/// the pictures of one clip. The size must be given.
 ///
 /// # Errors
 /// The first error of any clip; the others stop soon after.
 pub fn sample_clips(
     paths: &[PathBuf],
-    pick: &Pick<'_>,
+    picks: &[Pick<'_>],
     options: &Options,
     abort: &AtomicBool,
     out: &mut [u8],
 ) -> Result<Vec<Sampled>> {
-    let bytes = options.size.map_or(0, |(height, width)| height * width * 3) * pick.len();
-    if bytes == 0 || out.len() != bytes * paths.len() {
+    let count = picks.first().map_or(1, Pick::len);
+    let bytes = options.size.map_or(0, |(height, width)| height * width * 3) * count;
+    if bytes == 0
+        || picks.iter().any(|pick| pick.len() != count)
+        || picks.len() != paths.len()
+        || out.len() != bytes * paths.len()
+    {
         let what = format!(
             "out must hold {} pictures of a given size for each of {} clips, got {} bytes",
-            pick.len(),
+            count,
             paths.len(),
             out.len()
         );
-        return Err(Error::argument(what, "pass a size, and at least one frame"));
+        let remedy = "pass a size, and the same number of frames, at least one, for each clip";
+        return Err(Error::argument(what, remedy));
     }
     let one = Options {
         threads: 1,
         ..*options
     };
-    let queue = Mutex::new(paths.iter().zip(out.chunks_exact_mut(bytes)).enumerate());
+    let queue = Mutex::new(
+        paths
+            .iter()
+            .zip(picks)
+            .zip(out.chunks_exact_mut(bytes))
+            .enumerate(),
+    );
     let sampled = Mutex::new(vec![None; paths.len()]);
     in_parallel(options.threads.clamp(1, paths.len().max(1)), || {
         loop {
             let next = locked(&queue).next();
-            let Some((i, (path, room))) = next else {
+            let Some((i, ((path, pick), room))) = next else {
                 return Ok(());
             };
             let result = Clip::open(path, abort)?.sample(pick, &one, abort, room)?;

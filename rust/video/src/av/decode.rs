@@ -1,5 +1,5 @@
 //! Turning packets into pictures.
-use super::{Code, Demuxer, Packet, sys};
+use super::{Code, Complaints, Demuxer, Packet, silence, sys};
 use std::ptr::{self, NonNull};
 
 /// One decoded picture; its planes belong to FFmpeg.
@@ -20,7 +20,10 @@ pub(crate) enum Received {
 const VIGILANCE: i32 = sys::AV_EF_CRCCHECK | sys::AV_EF_BITSTREAM | sys::AV_EF_CAREFUL;
 
 /// A decoder with one thread, so that its output never depends on timing.
-pub(crate) struct Decoder(NonNull<sys::AVCodecContext>);
+pub(crate) struct Decoder {
+    context: NonNull<sys::AVCodecContext>,
+    complaints: Complaints,
+}
 
 impl Frame {
     pub(crate) fn new() -> Result<Self, Code> {
@@ -75,6 +78,8 @@ impl Drop for Frame {
 impl Decoder {
     /// Opens the decoder of the file's video stream.
     pub(crate) fn open(demuxer: &Demuxer<'_>) -> Result<Self, Code> {
+        silence();
+        let complaints = Complaints::new()?;
         let parameters = demuxer.parameters();
         // SAFETY: the parameters live as long as the demuxer; returns null for an unknown codec.
         let codec = unsafe { sys::avcodec_find_decoder((*parameters).codec_id) };
@@ -83,15 +88,21 @@ impl Decoder {
         }
         // SAFETY: the codec is a static object; null means no memory.
         let context = unsafe { sys::avcodec_alloc_context3(codec) };
-        let decoder = Self(NonNull::new(context).ok_or(Code::NO_MEMORY)?);
+        let mut decoder = Self {
+            context: NonNull::new(context).ok_or(Code::NO_MEMORY)?,
+            complaints,
+        };
         // SAFETY: the context is new, and its fields may be set until it is opened.
         unsafe {
             Code::check(sys::avcodec_parameters_to_context(context, parameters))?;
+            (*context).opaque = decoder.complaints.opaque();
             (*context).pkt_timebase = demuxer.time_base();
             (*context).thread_count = 1;
             (*context).err_recognition = VIGILANCE;
             Code::check(sys::avcodec_open2(context, codec, ptr::null_mut()))?;
         }
+        // What it says of the headers tells nothing about a packet.
+        decoder.complaints.any();
         Ok(decoder)
     }
 
@@ -101,13 +112,13 @@ impl Decoder {
     pub(crate) fn send(&mut self, packet: Option<&Packet>) -> Result<(), Code> {
         let packet = packet.map_or(ptr::null_mut(), Packet::as_ptr);
         // SAFETY: the context is open; a null packet starts draining.
-        Code::check(unsafe { sys::avcodec_send_packet(self.0.as_ptr(), packet) }).map(|_| ())
+        Code::check(unsafe { sys::avcodec_send_packet(self.context.as_ptr(), packet) }).map(|_| ())
     }
 
     /// Takes the next picture in presentation order.
     pub(crate) fn receive(&mut self, frame: &mut Frame) -> Result<Received, Code> {
         // SAFETY: the context is open; the frame is valid and overwritten.
-        let code = unsafe { sys::avcodec_receive_frame(self.0.as_ptr(), frame.as_ptr()) };
+        let code = unsafe { sys::avcodec_receive_frame(self.context.as_ptr(), frame.as_ptr()) };
         match Code::check(code) {
             Ok(_) => Ok(Received::Picture),
             Err(Code::AGAIN) => Ok(Received::Hungry),
@@ -116,16 +127,21 @@ impl Decoder {
         }
     }
 
+    /// Has it logged an error since the last call?
+    pub(crate) fn complained(&mut self) -> bool {
+        self.complaints.any()
+    }
+
     /// Forgets everything, ready to start at a keyframe.
     pub(crate) fn flush(&mut self) {
         // SAFETY: the context is open and exclusively borrowed.
-        unsafe { sys::avcodec_flush_buffers(self.0.as_ptr()) };
+        unsafe { sys::avcodec_flush_buffers(self.context.as_ptr()) };
     }
 }
 
 impl Drop for Decoder {
     fn drop(&mut self) {
-        let mut context = self.0.as_ptr();
+        let mut context = self.context.as_ptr();
         // SAFETY: owned by self and not used afterwards.
         unsafe { sys::avcodec_free_context(&raw mut context) };
     }
