@@ -15,8 +15,12 @@ from typing import Any
 THREADS = min(2, os.cpu_count() or 1)
 """Threads of either side, where it can use them."""
 
-Pair = tuple[Callable[[], Any], Callable[[], Any]]
-"""Our call and the peer's, on the same data."""
+Call = Callable[[], Any]
+Pair = tuple[Call, Call | float]
+"""Our call and the peer's on the same data, or the seconds that ours may take."""
+
+GOAL = "goal"
+"""The peer of a row that compares with a number of seconds."""
 
 # A timing is of as many calls as take this long, so that the clock does not matter.
 _LEAST_S = 0.002
@@ -29,6 +33,7 @@ class Workload:
     Fields:
         target: Smallest ratio of the peer's time to ours.
         size: What ``make`` is called with, times the scale unless it is ``fixed``.
+        repeats: How many calls of a slow peer make one of ours.
     """
 
     kernel: str
@@ -38,6 +43,7 @@ class Workload:
     size: int
     make: Callable[[int], Pair]
     fixed: bool = False
+    repeats: int = 1
 
 
 def summaries() -> dict[str, str]:
@@ -135,11 +141,12 @@ def _row(workload: Workload, peers: bool, rounds: int, scale: float) -> dict[str
         "threads": int(os.environ["PYBENCH_THREADS"]),
     }
     if peers:
+        times[1] = [workload.repeats * seconds for seconds in times[1]]
         ratios = sorted(theirs / ours for ours, theirs in zip(*times, strict=True))
         outside = _outside(rounds)
         row |= {
             "peer": workload.peer,
-            "peer_version": version(workload.peer.partition(" ")[0].partition(".")[0]),
+            "peer_version": _version(workload.peer),
             "peer_ms": 1e3 * median(times[1]),
             "peer_spread": spread(times[1]),
             "ratio": median(ratios),
@@ -159,17 +166,25 @@ def spread(times: Sequence[float]) -> float:
     return (high - low) / 2 / median(times)
 
 
-def _calls(call: Callable[[], Any]) -> int:
+def _version(peer: str) -> str | None:
+    return None if peer == GOAL else version(peer.partition(" ")[0].partition(".")[0])
+
+
+def _calls(call: Call | float) -> int:
     """Warm up, and say how many calls one timing takes."""
     number = 1
+    if isinstance(call, float):
+        return number
     call()
     while _seconds(call, number) * number < _LEAST_S:
         number *= 2
     return number
 
 
-def _seconds(call: Callable[[], Any], number: int) -> float:
+def _seconds(call: Call | float, number: int) -> float:
     """Seconds of one call, the mean of some in a row."""
+    if isinstance(call, float):
+        return call
     start = time.perf_counter()
     for _ in range(number):
         call()

@@ -218,9 +218,9 @@ class World:
             shape = _visible(event.intervals, event.snippets, how.around) * event.strength
             shape *= how.event
             happens += shape[:, None] * self.looks[event.of]
-        for kind, first, length in event.bursts:
-            shape = np.sin(np.pi * (np.arange(length) + 0.5) / length)
-            happens[first : first + length] += how.burst * shape[:, None] * self.bursts[kind]
+        for kind, first, count in event.bursts:
+            shape = np.sin(np.pi * (np.arange(count) + 0.5) / count)
+            happens[first : first + count] += how.burst * shape[:, None] * self.bursts[kind]
         views = seen + happens
         crops = [views] + [views + 0.3 * rng.normal(size=size) for _ in range(self.crops - 1)]
         active = np.maximum(np.stack(crops, axis=1) - how.threshold, 0)

@@ -55,7 +55,9 @@ class _Network(SnippetScorer):
         self.dropout = nn.Dropout(dropout)
 
     def body(self, bags: Tensor) -> Tensor:
-        return self.hidden(bags).relu()
+        features: Tensor = self.hidden(bags).relu()
+        return features
 
     def last(self, hidden: Tensor) -> Tensor:
-        return self.dropout(hidden)
+        dropped: Tensor = self.dropout(hidden)
+        return dropped

@@ -60,7 +60,9 @@ class _Network(SnippetScorer):
         glorot(self)
 
     def body(self, bags: Tensor) -> Tensor:
-        return self.second(self.dropout(self.first(bags).relu_()))
+        features: Tensor = self.second(self.dropout(self.first(bags).relu_()))
+        return features
 
     def last(self, hidden: Tensor) -> Tensor:
-        return self.dropout(hidden)
+        dropped: Tensor = self.dropout(hidden)
+        return dropped

@@ -18,7 +18,7 @@ from typing import Any
 
 from pybench.report.markup import Markup, el
 
-WIDTH, HEIGHT, MARGIN = 560, 72, 10
+WIDTH, HEIGHT, MARGIN = 560, 60, 8
 FEWEST = 4
 """Points from which on steps are looked for: among fewer every difference looks like one."""
 
@@ -161,7 +161,10 @@ def _series(
             for parameters, value, limits in _values(columns):
                 key = (name, parameters, machine, str(content.get("env_name", "")))
                 found.setdefault(key, {})[commit] = value, limits
-    for (name, parameters, machine, environment), at in sorted(found.items()):
+    # Times first: they are what people come for.
+    order = sorted(found, key=lambda key: (not key[0].rpartition(".")[2].startswith("time"), key))
+    for name, parameters, machine, environment in order:
+        at = found[name, parameters, machine, environment]
         points = tuple((commit, *at[commit]) for commit in sorted(at))
         unit = str(dict(benchmarks.get(name) or {}).get("unit", ""))
         levels = steps([value for _, value, _ in points])
