@@ -12,7 +12,7 @@ APT_TEST := ffmpeg chromium
 APT_GATE := valgrind
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: help setup build leaderboard docs test bench bench-short gate asv lint format wheel clean
+.PHONY: help setup build leaderboard docs test soak bench bench-short gate asv lint format wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ docs: $(STAMPS)/build ## a page per component, with the curves of each loss, int
 test: $(STAMPS)/build $(STAMPS)/apt-test ## Rust and Python tests
 	cargo test --workspace --locked --quiet
 	$(BIN)/python -m pytest
+
+soak: $(STAMPS)/build $(STAMPS)/apt-test ## long fuzzing and simulations, an hour or more
+	$(BIN)/python -m pytest -m soak
 
 bench: $(STAMPS)/build $(STAMPS)/apt-test ## benchmarks beside their peers
 	$(BIN)/python -m pytest tests/bench --benchmark-only --benchmark-group-by=group \

@@ -318,6 +318,9 @@ def report(
     data: Data = None,
     device: Device = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default STORE/SUITE")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder of scores over time and curves, tasks of bags")
+    ] = None,
     store: StoreDir = Path("results"),
     json: Json = False,
 ) -> int:
@@ -334,6 +337,10 @@ def report(
         )
         raise MissingPartError(msg)
     folder = out or store / planned.name
+    if figures is not None:
+        from pybench.report import timelines
+
+        timelines.write(planned, opened, figures)
     board = _write_board(planned, opened, folder, _command())
     if json:
         print((folder / "leaderboard.json").read_text(), end="")

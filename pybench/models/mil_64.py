@@ -55,9 +55,9 @@ class _Network(SnippetScorer):
         self.dropout = nn.Dropout(dropout)
 
     def body(self, bags: Tensor) -> Tensor:
-        features: Tensor = self.hidden(bags).relu()
-        return features
+        hidden: Tensor = self.hidden(bags)
+        return hidden.relu()
 
     def last(self, hidden: Tensor) -> Tensor:
-        dropped: Tensor = self.dropout(hidden)
-        return dropped
+        seen: Tensor = self.dropout(hidden)
+        return seen

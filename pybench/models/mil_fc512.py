@@ -60,9 +60,9 @@ class _Network(SnippetScorer):
         glorot(self)
 
     def body(self, bags: Tensor) -> Tensor:
-        features: Tensor = self.second(self.dropout(self.first(bags).relu_()))
-        return features
+        hidden: Tensor = self.second(self.dropout(self.first(bags).relu_()))
+        return hidden
 
     def last(self, hidden: Tensor) -> Tensor:
-        dropped: Tensor = self.dropout(hidden)
-        return dropped
+        seen: Tensor = self.dropout(hidden)
+        return seen

@@ -55,6 +55,7 @@ class Anomaly(Task):
         models=("mil_64", "mil_fc512", "mil_multiscale"),
         metrics=(
             "vad_auc",
+            'vad_auc(frames="ports")',
             'vad_auc(protocol="abnormal_macro")',
             'vad_auc(protocol="abnormal_pooled")',
             'vad_auc(protocol="paired")',

@@ -240,7 +240,7 @@ def soft_f1(logits):
     )
 
 
-def tversky(logits, alpha, beta):
+def tversky(logits, alpha, beta, gamma=1):
     p = [softmax(z) for z in logits]
 
     def index(c):
@@ -250,7 +250,8 @@ def tversky(logits, alpha, beta):
         missed = mp.fsum(1 - q for q, y in pairs if y)
         return hits / (hits + mp.mpf(alpha) * false + mp.mpf(beta) * missed)
 
-    return mean(1 - index(c) for c in sorted(set(CELL_LABELS)))
+    exponent = 1 / mp.mpf(gamma)
+    return mean((1 - index(c)) ** exponent for c in sorted(set(CELL_LABELS)))
 
 
 def composite(logits, scope, combine, ratio, k_max, labels=None):
@@ -443,6 +444,8 @@ def main() -> None:
         "classes": [
             case("soft_f1", soft_f1, CELLS),
             case("tversky", lambda z: tversky(z, 0.3, 0.7), CELLS),
+            case("tversky(alpha=0.5, beta=0.5)", lambda z: tversky(z, 0.5, 0.5), CELLS),
+            case("tversky(gamma=1.25)", lambda z: tversky(z, 0.3, 0.7, 1.25), CELLS),
         ],
         "contrast": [
             *(

@@ -73,7 +73,7 @@ impl Index {
                 key: packet.is_key(),
                 shown,
                 empty,
-                corrupt: packet.is_corrupt() || demuxer.complained(),
+                corrupt: demuxer.doubts(&packet) || packet.is_corrupt(),
             });
         }
         let order = if timed && tells_the_truth(&entries, stream) {

@@ -171,10 +171,12 @@ impl<'a> Passes<'a> {
         let index = self.index;
         let start = index.entries[*stretch.packets.start()].pts;
         let (mut drawn, mut damaged) = (Vec::new(), Vec::new());
+        let (mut last, mut ordered) = (None, true);
         let refused = session.run(index, stretch.packets.clone(), &mut |frame| {
             let Some(rank) = frame.pts().and_then(|pts| index.rank(pts)) else {
                 return Ok(ControlFlow::Continue(()));
             };
+            ordered &= last.replace(rank) < Some(rank);
             if frame.is_damaged() {
                 damaged.push(index.position(rank));
             }
@@ -189,6 +191,9 @@ impl<'a> Passes<'a> {
         damaged.extend(refused);
         // Leading pictures of an open GOP lack their references here; nothing depends on them.
         damaged.retain(|&position| index.entries[position].pts >= start);
+        if !ordered {
+            return Ok(()); // the timestamps lie
+        }
         for rank in drawn.iter().filter(|&&rank| !index.reached(&damaged, rank)) {
             rooms.remove(rank);
         }
