@@ -17,6 +17,8 @@ OURS, PEER = 0, 1
 def _parameter(workload: Workload, side: int):
     group = f"{workload.kernel}: {workload.workload}"
     who = workload.peer if side == PEER else "pybench"
+    if side == PEER and workload.repeats > 1:
+        who += f", 1 of {workload.repeats} parts"
     return pytest.param(
         workload, side, id=f"{group}: {who}", marks=pytest.mark.benchmark(group=group)
     )
