@@ -217,7 +217,7 @@ def over_videos(sweep: Sweep, dataset: BagDataset, resamples: int = 500) -> Iter
             chosen = [video for video in found if video.abnormal or not pooled]
             times = np.vstack([np.ones(len(chosen)), video_draws(chosen, resamples)])
             each.append(drawn_roc_auc(chosen, times))
-        return np.mean(each, axis=0)
+        return np.asarray(np.mean(each, axis=0))
 
     plain = {pooled: drawn(sweep.mil, pooled=pooled) for pooled in (False, True)}
     for beta, row in sweep.rows.items():
