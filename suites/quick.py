@@ -18,7 +18,6 @@ BAG_LOSSES = [
     "topk_mil",
     "rtfm",
     "ce",
-    "weighted_ce",
 ]
 
 suite = Suite(
