@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -17,8 +19,21 @@ def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     They are spawned, not forked from the server that trials are forked from: that server loads
     torch once, when it starts, and must not be started by somebody who does not ask for it.
     """
-    with main_hidden(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as found:
+    context = multiprocessing.get_context("spawn")
+    with main_hidden(), ProcessPoolExecutor(workers, context, _end_with_the_parent) as found:
         yield found
+
+
+def _end_with_the_parent() -> None:
+    """Keep a worker from waiting for work for ever when its parent was killed."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
