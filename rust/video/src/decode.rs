@@ -1,5 +1,6 @@
 //! From packets to pictures: one stretch of a clip at a time.
-use crate::av::{Code, Decoder, Frame, Received};
+use crate::av::{Code, Decoder, Frame, Parameters, Received};
+use crate::disposable::Inspector;
 use crate::index::Index;
 use crate::packets::Packets;
 use std::ops::{ControlFlow, RangeInclusive};
@@ -8,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 /// An open file with its decoder, for use by one thread.
 pub(crate) struct Session<'a> {
+    index: &'a Index,
     packets: Packets<'a>,
     decoder: Decoder,
     frame: Frame,
@@ -17,13 +19,24 @@ pub(crate) struct Session<'a> {
 /// What the receiver of pictures answers: go on, or that was the last one needed.
 pub(crate) type Answer = Result<ControlFlow<()>, Code>;
 
+/// Decides about packets to which no other refers: is the one at this place wanted?
+pub(crate) struct Skip<'s> {
+    pub inspector: Inspector,
+    pub is_wanted: &'s dyn Fn(usize) -> bool,
+}
+
 impl<'a> Session<'a> {
-    pub(crate) fn open(path: &'a Path, abort: &'a AtomicBool) -> Result<Self, Code> {
-        let packets = Packets::open(path, abort)?;
-        let decoder = Decoder::open(packets.demuxer())?;
+    pub(crate) fn open(
+        path: &'a Path,
+        index: &'a Index,
+        parameters: &Parameters,
+        threads: usize,
+        abort: &'a AtomicBool,
+    ) -> Result<Self, Code> {
         Ok(Self {
-            packets,
-            decoder,
+            index,
+            packets: Packets::open(path, index, abort)?,
+            decoder: Decoder::open(parameters, threads)?,
             frame: Frame::new()?,
             used: false,
         })
@@ -34,14 +47,14 @@ impl<'a> Session<'a> {
     /// Returns the places of packets that the decoder refused or the container lost parts of.
     pub(crate) fn run(
         &mut self,
-        index: &Index,
         places: RangeInclusive<usize>,
+        skip: Option<&Skip<'_>>,
         on_picture: &mut dyn FnMut(&mut Frame) -> Answer,
     ) -> Result<Vec<usize>, Code> {
         if std::mem::replace(&mut self.used, true) {
             self.decoder.flush();
         }
-        self.packets.seek(index, *places.start())?;
+        self.packets.seek(*places.start())?;
         let mut damaged = Vec::new();
         for place in places {
             let Some(packet) = self.packets.read()? else {
@@ -51,8 +64,15 @@ impl<'a> Session<'a> {
             if packet.bytes().is_empty() {
                 continue;
             }
-            if packet.is_corrupt() {
+            if packet.is_corrupt() || self.index.entries[place].corrupt {
                 damaged.push(place);
+            }
+            if skip.is_some_and(|skip| {
+                !self.index.entries[place].key
+                    && !(skip.is_wanted)(place)
+                    && skip.inspector.is_disposable(packet.bytes())
+            }) {
+                continue;
             }
             match self.decoder.send(Some(packet)) {
                 Ok(()) => {}

@@ -1,6 +1,8 @@
 //! The packets of a clip: what each shows, and when.
 use crate::av::{Code, Demuxer, Packet, Stream};
 use std::collections::HashSet;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 /// One packet, in decode order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub(crate) struct Entry {
     pub duration: i64,
     /// Byte position in the file; negative when unknown.
     pub offset: i64,
+    /// Bytes of the packet.
+    pub size: u32,
     pub key: bool,
     /// A picture of the edited clip comes out of this packet.
     pub shown: bool,
@@ -29,21 +33,34 @@ pub(crate) enum Order {
 }
 
 /// All packets of a clip and the order of its frames.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Index {
     pub entries: Vec<Entry>,
     pub order: Order,
     /// The container stopped with an error before its end.
     pub broken: bool,
+    /// Each packet is `size` bytes of the file from `offset` on, word for word.
+    pub in_place: bool,
     /// Decode positions of the shown packets in presentation order.
     shown: Vec<usize>,
 }
 
 impl Index {
+    /// Takes the packets from the tables of the file; `None` when they cannot be relied on.
+    pub(crate) fn of_tables(entries: Vec<Entry>, stream: &Stream) -> Option<Self> {
+        tells_the_truth(&entries, stream)
+            .then(|| Self::new(entries, Order::Presentation, false, true))
+    }
+
     /// Reads every packet once.
-    pub(crate) fn read(demuxer: &mut Demuxer<'_>, stream: &Stream) -> Result<Self, Code> {
+    pub(crate) fn read(
+        demuxer: &mut Demuxer<'_>,
+        stream: &Stream,
+        file: &File,
+    ) -> Result<Self, Code> {
         let mut packet = Packet::new()?;
         let mut entries = Vec::new();
+        let mut locator = Locator::new(file);
         let mut timed = true;
         let mut broken = false;
         loop {
@@ -57,12 +74,14 @@ impl Index {
                 }
             }
             let shown = !packet.is_discarded() && !hidden(&stream.codec, packet.bytes());
+            locator.locate(&packet);
             timed &= packet.pts().is_some() || !shown;
             entries.push(Entry {
                 pts: packet.pts().unwrap_or(i64::MIN),
                 dts: packet.dts(),
                 duration: packet.duration(),
                 offset: packet.position(),
+                size: packet.bytes().len() as u32,
                 key: packet.is_key(),
                 shown,
                 corrupt: packet.is_corrupt(),
@@ -73,14 +92,22 @@ impl Index {
         } else {
             Order::Decoder
         };
-        Ok(Self::new(entries, order, broken))
+        let in_place = locator.found.len() == entries.len();
+        if in_place {
+            for (entry, offset) in entries.iter_mut().zip(locator.found) {
+                entry.offset = offset;
+            }
+        }
+        entries.shrink_to_fit();
+        Ok(Self::new(entries, order, broken, in_place))
     }
 
-    fn new(entries: Vec<Entry>, order: Order, broken: bool) -> Self {
+    fn new(entries: Vec<Entry>, order: Order, broken: bool, in_place: bool) -> Self {
         let mut index = Self {
             entries,
             order,
             broken,
+            in_place,
             shown: Vec::new(),
         };
         index.sort();
@@ -171,6 +198,63 @@ impl Index {
     }
 }
 
+/// Finds packets word for word in the file, at or shortly behind the place that the container names.
+struct Locator<'f> {
+    file: &'f File,
+    buffer: Vec<u8>,
+    /// Header bytes in front of the last packet.
+    before: usize,
+    /// The places of the packets, up to the first that was not found.
+    found: Vec<i64>,
+    lost: bool,
+}
+
+impl<'f> Locator<'f> {
+    /// Longest header of a packet that is looked behind.
+    const REACH: usize = 64;
+
+    fn new(file: &'f File) -> Self {
+        Self {
+            file,
+            buffer: Vec::new(),
+            before: 0,
+            found: Vec::new(),
+            lost: false,
+        }
+    }
+
+    fn locate(&mut self, packet: &Packet) {
+        if !self.lost {
+            let place = self.search(packet.position(), packet.bytes());
+            self.lost = place.is_none() || !packet.is_plain();
+            self.found.extend(place.filter(|_| !self.lost));
+        }
+    }
+
+    fn search(&mut self, named: i64, bytes: &[u8]) -> Option<i64> {
+        if bytes.is_empty() {
+            return None;
+        }
+        let start = u64::try_from(named).ok()?;
+        self.buffer.resize(bytes.len() + Self::REACH, 0);
+        let mut filled = 0;
+        while filled < self.buffer.len() {
+            let at = start.checked_add(filled as u64)?;
+            match self.file.read_at(&mut self.buffer[filled..], at).ok()? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        let read = &self.buffer[..filled];
+        let here = |&before: &usize| read.get(before..).is_some_and(|r| r.starts_with(bytes));
+        let before = std::iter::once(self.before)
+            .chain(0..=Self::REACH)
+            .find(here)?;
+        self.before = before;
+        Some(named + before as i64)
+    }
+}
+
 /// Are the timestamps those of the pictures that the packets hold?
 fn tells_the_truth(entries: &[Entry], stream: &Stream) -> bool {
     let iso = stream.format.contains("mp4");
@@ -217,12 +301,14 @@ pub(crate) mod tests {
             duration: 1,
             offset: i as i64,
             key,
+            size: 1,
             shown: true,
             corrupt: false,
         };
         Index::new(
             packets.iter().enumerate().map(entry).collect(),
             Order::Presentation,
+            false,
             false,
         )
     }

@@ -6,14 +6,18 @@
 //! The parts: [`Clip`] asks `index` for the packets, `plan` which of them to decode, `decode` and
 //! `packets` for the pictures, `picture` to draw them; `av` is the only module with unsafe code.
 mod av;
+mod cache;
 mod clip;
 mod decode;
+mod disposable;
 mod error;
 mod extent;
 mod index;
+mod iso;
 mod packets;
 mod picture;
 mod plan;
+mod resample;
 mod sample;
 mod write;
 

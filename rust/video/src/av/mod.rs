@@ -5,6 +5,8 @@
 mod decode;
 mod demux;
 mod encode;
+mod lanes;
+mod parameters;
 mod scale;
 
 use ffmpeg_sys_the_third as sys;
@@ -13,9 +15,11 @@ use std::path::Path;
 use std::sync::Once;
 
 pub(crate) use decode::{Decoder, Frame, Received};
-pub(crate) use demux::{Demuxer, Packet, Stream};
+pub(crate) use demux::{Demuxer, Packet, Stream, signs};
 pub(crate) use encode::{EncoderSettings, Muxer};
-pub(crate) use scale::{Canvas, Scaler};
+pub(crate) use lanes::{Kernel, run_wide, turn_bytes, turn_words};
+pub(crate) use parameters::{Codec, Colours, Described, Parameters};
+pub(crate) use scale::{Canvas, Planes, Scaler, planes};
 
 /// A negative return value of FFmpeg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,8 @@ impl Code {
     pub(crate) const NO_DECODER: Self = Self(sys::AVERROR_DECODER_NOT_FOUND);
     pub(crate) const NO_ENCODER: Self = Self(sys::AVERROR_ENCODER_NOT_FOUND);
     pub(crate) const NO_STREAM: Self = Self(sys::AVERROR_STREAM_NOT_FOUND);
+    /// A file that was there cannot be opened any more.
+    pub(crate) const GONE: Self = Self(sys::AVERROR(libc::ENOENT));
     pub(crate) const INTERRUPTED: Self = Self(sys::AVERROR_EXIT);
 
     /// `Ok` with the value when it is not negative.
