@@ -7,12 +7,10 @@
 // Only what is inlined is compiled for the vectors of the caller.
 #![allow(clippy::inline_always)]
 
-use crate::av::{Kernel, run_wide, turn_bytes, turn_words};
+use crate::av::{Kernel, Lanes, Vectors, run_wide};
 
 /// Rows of the output that are made at a time.
 const LANES: usize = 16;
-
-type Lanes = [u16; LANES];
 
 /// One component of a picture: `height` rows of `width` samples, `stride` samples apart.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +42,13 @@ pub(crate) struct Colours {
     pub full_range: bool,
 }
 
-/// A sample of 8 bits, or of up to 16 bits in two bytes.
+/// A sample of 8 bits, or of up to 12 bits in two bytes.
 pub(crate) trait Sample: Copy {
-    /// As 8.8 fixed point, `spare` bits to the left.
+    /// As 8.8 fixed point; `spare` bits are not in use.
     fn fixed(self, spare: u8) -> u16;
+
+    /// Several at a time.
+    fn lanes<V: Vectors>(vectors: V, samples: &[Self; LANES], spare: u8) -> Lanes;
 }
 
 impl Sample for u8 {
@@ -55,12 +56,22 @@ impl Sample for u8 {
     fn fixed(self, _: u8) -> u16 {
         u16::from(self) << 8
     }
+
+    #[inline(always)]
+    fn lanes<V: Vectors>(vectors: V, samples: &[Self; LANES], _: u8) -> Lanes {
+        vectors.widen(samples)
+    }
 }
 
 impl Sample for u16 {
     #[inline(always)]
     fn fixed(self, spare: u8) -> u16 {
         self << spare
+    }
+
+    #[inline(always)]
+    fn lanes<V: Vectors>(_: V, samples: &[Self; LANES], spare: u8) -> Lanes {
+        samples.map(|sample| sample << spare)
     }
 }
 
@@ -139,12 +150,12 @@ impl Filter {
         let weights = &self.weights[output * self.taps..][..self.taps];
         (self.first[output], weights)
     }
+}
 
-    /// What rounding down takes from a mean, on average.
-    #[inline(always)]
-    fn lost(&self) -> u16 {
-        (self.taps / 2) as u16
-    }
+/// What rounding down takes from a mean of that many shares, on average.
+#[inline(always)]
+fn lost(taps: usize) -> u16 {
+    (taps / 2) as u16
 }
 
 /// Weights in 1/65536 that sum to 65535, without zeros at the ends, and where they begin.
@@ -300,7 +311,7 @@ struct Drawing<'d, 'p, S> {
 
 impl<S: Sample> Kernel for Drawing<'_, '_, S> {
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vectors>(self, vectors: V) {
         let Scratch {
             rows,
             columns,
@@ -316,10 +327,21 @@ impl<S: Sample> Kernel for Drawing<'_, '_, S> {
                 let rows = &mut rows[..padded * LANES];
                 let columns = &mut columns[..padded];
                 for (to, output) in rows.chunks_exact_mut(padded).zip(heights.clone()) {
-                    filter_down(plane, &self.filters.rows[kind], output, spare, to);
+                    filter_down(
+                        vectors,
+                        plane,
+                        self.filters.rows[kind].of(output),
+                        spare,
+                        to,
+                    );
                 }
-                turn_band(rows, padded, columns);
-                filter_across(columns, &self.filters.columns[kind], &mut planes[i]);
+                turn_band(vectors, rows, padded, columns);
+                filter_across(
+                    vectors,
+                    columns,
+                    &self.filters.columns[kind],
+                    &mut planes[i],
+                );
             }
             let [y, u, v] = &*planes;
             let mixed = pixels
@@ -328,53 +350,53 @@ impl<S: Sample> Kernel for Drawing<'_, '_, S> {
             for (((pixel, y), u), v) in mixed.zip(y).zip(u).zip(v) {
                 self.mixture.mix(y, u, v, pixel);
             }
-            write_rows(pixels, self.row_bytes, out);
+            write_rows(vectors, pixels, self.row_bytes, out);
         }
     }
 }
 
 /// One row of the output height out of several of the input.
 #[inline(always)]
-fn filter_down<S: Sample>(
+fn filter_down<V: Vectors, S: Sample>(
+    vectors: V,
     plane: &Plane<'_, S>,
-    filter: &Filter,
-    output: usize,
+    (first, weights): (usize, &[u16]),
     spare: u8,
     to: &mut [u16],
 ) {
-    let (first, weights) = filter.of(output);
-    let row = |k: usize| &plane.samples[(first + k) * plane.stride..][..plane.width];
-    let to = &mut to[..plane.width];
-    to.fill(filter.lost());
-    // Two at a time: half as many trips to memory for the sums.
-    for (k, pair) in weights.chunks(2).enumerate() {
-        match *pair {
-            [a, b] => {
-                let rows = row(2 * k).iter().zip(row(2 * k + 1));
-                for (sum, (&one, &other)) in to.iter_mut().zip(rows) {
-                    *sum += share(one.fixed(spare), a) + share(other.fixed(spare), b);
-                }
+    let rows = &plane.samples[first * plane.stride..];
+    let lost = lost(weights.len());
+    let mut chunks = to[..plane.width].chunks_exact_mut(LANES);
+    for (x, to) in chunks.by_ref().enumerate() {
+        let mut sums = [lost; LANES];
+        for (k, &weight) in weights.iter().enumerate() {
+            if let Some(samples) = rows[k * plane.stride + x * LANES..].first_chunk() {
+                sums = vectors.add_share(sums, &S::lanes(vectors, samples, spare), weight);
             }
-            [a] => {
-                for (sum, &one) in to.iter_mut().zip(row(2 * k)) {
-                    *sum += share(one.fixed(spare), a);
-                }
-            }
-            _ => {}
         }
+        to.copy_from_slice(&sums);
+    }
+    let tail = chunks.into_remainder();
+    let start = plane.width - tail.len();
+    for (x, to) in tail.iter_mut().enumerate() {
+        let shares = weights
+            .iter()
+            .enumerate()
+            .map(|(k, &weight)| share(rows[k * plane.stride + start + x].fixed(spare), weight));
+        *to = lost + shares.sum::<u16>();
     }
 }
 
 /// Rows of `width` words, a multiple of 8, become columns of lanes.
 #[inline(always)]
-fn turn_band(rows: &[u16], width: usize, columns: &mut [Lanes]) {
+fn turn_band<V: Vectors>(vectors: V, rows: &[u16], width: usize, columns: &mut [Lanes]) {
     for (x, columns) in columns.chunks_exact_mut(8).enumerate() {
         for half in 0..LANES / 8 {
             let block = std::array::from_fn(|y| {
                 let start = (half * 8 + y) * width + x * 8;
                 rows[start..].first_chunk().unwrap_or(&[0; 8])
             });
-            for (column, turned) in columns.iter_mut().zip(turn_words(block)) {
+            for (column, turned) in columns.iter_mut().zip(vectors.turn_words(block)) {
                 column[half * 8..half * 8 + 8].copy_from_slice(&turned);
             }
         }
@@ -383,14 +405,12 @@ fn turn_band(rows: &[u16], width: usize, columns: &mut [Lanes]) {
 
 /// One column of the output width out of several of the input, for all of them.
 #[inline(always)]
-fn filter_across(columns: &[Lanes], filter: &Filter, to: &mut [Lanes]) {
+fn filter_across<V: Vectors>(vectors: V, columns: &[Lanes], filter: &Filter, to: &mut [Lanes]) {
     for (output, to) in to.iter_mut().enumerate() {
         let (first, weights) = filter.of(output);
-        let mut sums = [filter.lost(); LANES];
+        let mut sums = [lost(weights.len()); LANES];
         for (column, &weight) in columns[first..].iter().zip(weights) {
-            for lane in 0..LANES {
-                sums[lane] += share(column[lane], weight);
-            }
+            sums = vectors.add_share(sums, column, weight);
         }
         *to = sums;
     }
@@ -398,11 +418,11 @@ fn filter_across(columns: &[Lanes], filter: &Filter, to: &mut [Lanes]) {
 
 /// Writes the lanes as rows.
 #[inline(always)]
-fn write_rows(pixels: &[[u8; LANES]], row_bytes: usize, out: &mut [u8]) {
+fn write_rows<V: Vectors>(vectors: V, pixels: &[[u8; LANES]], row_bytes: usize, out: &mut [u8]) {
     let blocks = pixels.chunks_exact(LANES).filter_map(<[_]>::first_chunk);
     for (tile, block) in blocks.enumerate() {
         let start = tile * LANES;
-        let turned = turn_bytes(block);
+        let turned = vectors.turn_bytes(block);
         for (row, turned) in out.chunks_exact_mut(row_bytes).zip(&turned) {
             let to = &mut row[start..];
             match to.first_chunk_mut::<LANES>() {

@@ -17,7 +17,7 @@ use std::sync::Once;
 pub(crate) use decode::{Decoder, Frame, Received};
 pub(crate) use demux::{Demuxer, Packet, Stream, signs};
 pub(crate) use encode::{EncoderSettings, Muxer};
-pub(crate) use lanes::{Kernel, run_wide, turn_bytes, turn_words};
+pub(crate) use lanes::{Kernel, Lanes, Vectors, run_wide};
 pub(crate) use parameters::{Codec, Colours, Described, Parameters};
 pub(crate) use scale::{Canvas, Planes, Scaler, planes};
 
