@@ -8,7 +8,7 @@ core), give the same result for any number of them, and stop within 0.2 s of Ctr
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any, Literal, TypeAlias, TypedDict, final
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -365,6 +365,23 @@ class _Probe(TypedDict):
 # Indices (T,), seconds (T,), and (missing, concealed).
 _Sampled: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float64], tuple[list[int], list[int]]]
 
+class _Choice(Protocol):
+    """Which frames; see `pybench.video.sample_frames`. Only what the plan needs is looked at."""
+
+    @property
+    def plan(self) -> str: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def stride(self) -> int: ...
+    @property
+    def indices(self) -> Sequence[int]: ...
+    @property
+    def times_s(self) -> Sequence[float]: ...
+    @property
+    def words(self) -> Sequence[int]:
+        """`count` random words for each clip, or none."""
+
 @final
 class VideoClip:
     """An indexed clip: no open file, no decoder."""
@@ -381,9 +398,8 @@ class VideoClip:
     def sample(
         self,
         out: NDArray[np.uint8],
+        choice: _Choice,
         *,
-        frames: int | None,
-        indices: Sequence[int] | None,
         threads: int,
         on_error: str,
     ) -> _Sampled:
@@ -392,9 +408,8 @@ class VideoClip:
 def video_sample_clips(
     paths: Sequence[str | PathLike[str]],
     out: NDArray[np.uint8],
+    choice: _Choice,
     *,
-    frames: int | None,
-    indices: Sequence[int] | None,
     threads: int,
     on_error: str,
 ) -> list[_Sampled]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import os
 import sys
 from functools import partial
@@ -10,6 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+
+from pybench.commands import features, video
+from pybench.commands.console import INTERRUPTED, MISSING, NO, OK, USAGE, Device, Json, UsageError
+from pybench.commands.console import emit as _emit
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,26 +23,18 @@ app = typer.Typer(
     help="Which loss, which sampler, on which imbalanced visual task, by how much, is it real?",
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make, read and check data in its real layout.")
-video_app = typer.Typer(no_args_is_help=True, help="Look at a video the way training sees it.")
 app.add_typer(data_app, name="data")
-app.add_typer(video_app, name="video")
+app.add_typer(features.app, name="features")
+app.add_typer(video.app, name="video")
 
-OK, NO, USAGE, MISSING, INTERRUPTED = 0, 1, 2, 3, 130
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 StoreDir = Annotated[Path, typer.Option("--store", help="Folder of the results.")]
 Tasks = Annotated[str | None, typer.Option("--tasks", help="Only these tasks: a,b")]
 Losses = Annotated[list[str] | None, typer.Option("--losses", help="Only these losses: ce,focal")]
 Samplers = Annotated[list[str] | None, typer.Option("--samplers", help="Only these samplers.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0 .. N-1 of each row.")]
 Data = Annotated[list[str] | None, typer.Option("--data", help="Your own data: TASK=PATH")]
-Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda")]
 
 FOLDERS = ("losses", "samplers", "transforms", "models", "metrics", "steps", "tasks")
-
-
-class UsageError(ValueError):
-    """A command line that cannot be understood."""
 
 
 def main() -> None:
@@ -68,7 +63,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # the parser's complaint about the command line
         return str(error.format_message()), USAGE
     text = " ".join(str(error).split()) or type(error).__name__
-    wrong_usage = {"SpecError", "SuiteError", "UsageError", "EngineError"}
+    wrong_usage = {"SpecError", "SuiteError", "UsageError", "EngineError", "SettingsError"}
     kinds = {cls.__name__ for cls in type(error).__mro__}
     absent = FileNotFoundError | NotADirectoryError | LookupError
     if kinds & wrong_usage or isinstance(error, absent):
@@ -88,10 +83,6 @@ def _leave(text: str, code: int) -> NoReturn:
 def _tell(text: str, *, quiet: bool) -> None:
     if not quiet:
         print(text, file=sys.stderr, flush=True)
-
-
-def _emit(value: Any) -> None:
-    print(json_module.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 # -- what there is ---------------------------------------------------------------------------
@@ -408,7 +399,7 @@ def _data_paths(suite: str, given: list[str] | None) -> dict[str, Path]:
     return paths
 
 
-# -- data and video --------------------------------------------------------------------------
+# -- data ------------------------------------------------------------------------------------
 
 
 @data_app.command("make")
@@ -454,23 +445,6 @@ def data_check(
         for problem in found["problems"]:
             print(f"{problem['file']}: {problem['what']}; {problem['action']}")
     return NO if found["problems"] else OK
-
-
-@video_app.command("probe")
-def video_probe(path: Path, json: Json = False) -> None:
-    """Say what a video file holds: codec, size, frames shown, rotation, duration."""
-    import dataclasses
-
-    from pybench import video
-
-    found = dataclasses.asdict(video.probe(path))
-    if json:
-        _emit({"file": str(path), **found})
-        return
-    for name, value in found.items():
-        print(
-            f"{name:<12} {', '.join(map(str, value)) if isinstance(value, tuple | list) else value}"
-        )
 
 
 @app.command()

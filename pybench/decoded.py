@@ -6,7 +6,6 @@ wait for it; the folder is bounded, and the clips used longest ago go first.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from pybench import video
 from pybench._core import kernel_sources
+from pybench.data.manifest import made
 
 BOUND_GIB = 20.0
 """Bound of the folder, unless ``PYBENCH_CACHE_GIB`` says otherwise."""
@@ -55,14 +55,13 @@ def decoded_clips(
     """
     plan = [data_id, [p.name for p in paths], frames, *size, kernel_sources()["video"]]
     key = hashlib.blake2b(json.dumps(plan).encode(), digest_size=16).hexdigest()
-    folder = cache / "clips" / key
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if not folder.is_dir():
-        with folder.with_name(f"{key}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process that holds it
-            if not folder.is_dir():
-                _make_room(folder.parent, len(paths) * frames * size[0] * size[1] * 3)
-                _decode(paths, frames, size, folder)
+    needed = len(paths) * frames * size[0] * size[1] * 3
+
+    def decode(work: Path) -> None:
+        _make_room(work.parent, needed)
+        _decode(paths, frames, size, work)
+
+    folder = made(cache / "clips" / key, decode)
     os.utime(folder)
     facts = json.loads((folder / "facts.json").read_text())
     return DecodedClips(
@@ -73,22 +72,16 @@ def decoded_clips(
 
 
 def _decode(paths: Sequence[Path], frames: int, size: tuple[int, int], folder: Path) -> None:
-    work = folder.with_name(f"tmp-{folder.name}")
-    shutil.rmtree(work, ignore_errors=True)  # left by a writer that was killed
-    work.mkdir()
-    try:
-        array = np.lib.format.open_memmap(
-            work / "frames.npy", mode="w+", dtype=np.uint8, shape=(len(paths), frames, *size, 3)
-        )
-        damaged: dict[int, str] = {}
-        notes: list[str] = []
-        for begin in range(0, len(paths), CHUNK):
-            _decode_chunk(paths, begin, frames, size, array, damaged, notes)
-        array.flush()
-        (work / "facts.json").write_text(json.dumps({"damaged": damaged, "notes": notes}))
-        work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    folder.mkdir()
+    array = np.lib.format.open_memmap(
+        folder / "frames.npy", mode="w+", dtype=np.uint8, shape=(len(paths), frames, *size, 3)
+    )
+    damaged: dict[int, str] = {}
+    notes: list[str] = []
+    for begin in range(0, len(paths), CHUNK):
+        _decode_chunk(paths, begin, frames, size, array, damaged, notes)
+    array.flush()
+    (folder / "facts.json").write_text(json.dumps({"damaged": damaged, "notes": notes}))
 
 
 def _decode_chunk(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +25,11 @@ def outputs(
     dataset: Dataset,
     indices: Labels,
     device: torch.device,
-    fields: Callable[[Output], dict[str, torch.Tensor]] | None = None,
+    fields: Callable[[Output], dict[str, torch.Tensor]],
 ) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
     """Run the model in evaluation mode: field of the output -> (N, ...) float32.
 
-    Fields are those that predictions hold, or those that ``fields`` takes from an output.
+    Fields are those that ``fields`` takes from an output.
     """
     model.eval()
     parts: dict[str, list[np.ndarray[Any, np.dtype[np.float32]]]] = {}
@@ -36,20 +37,25 @@ def outputs(
         for begin in range(0, len(indices), BATCH):
             batch = dataset.batch(indices[begin : begin + BATCH])
             output = model(batch.inputs.to(device))
-            for name, value in (fields or _fields)(output).items():
+            for name, value in fields(output).items():
                 parts.setdefault(name, []).append(value.float().cpu().numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
 def predict(
-    model: nn.Module, dataset: Dataset, indices: Labels, device: torch.device
+    model: nn.Module,
+    dataset: Dataset,
+    indices: Labels,
+    device: torch.device,
+    logit_scale: float = 1.0,
 ) -> pl.DataFrame:
-    """The predictions table of a result.
+    """The predictions table of a result; the model's logits are stored times ``logit_scale``.
 
     Columns: ``sample`` (index in the data set), ``name``, ``split`` (val or test), ``subsets``
     (parts of the test set it belongs to), ``label``, then one list column per output field.
     """
-    columns = outputs(model, dataset, indices, device)
+    fields = partial(predicted, logit_scale=logit_scale)
+    columns = outputs(model, dataset, indices, device, fields)
     rows = range(len(indices))
     validation = np.isin(indices, dataset.splits["val"])
     parts = [name for name in dataset.splits if name.startswith("test/")]
@@ -77,9 +83,11 @@ def _lists(depth: int) -> pl.DataType:
     return pl.List(_lists(depth - 1)) if depth else pl.Float32()
 
 
-def _fields(output: Output) -> dict[str, torch.Tensor]:
+def predicted(output: Output, logit_scale: float = 1.0) -> dict[str, torch.Tensor]:
+    """What predictions hold of an output, by column, with its logits times ``logit_scale``."""
     if isinstance(output, BagOutput):
-        return {"scores": output.scores}
-    if isinstance(output, BoxOutput):
-        return {"logits": output.logits, "boxes": output.boxes}
-    return {"logits": output.logits}
+        if output.logits.shape[-1] == 1 or logit_scale == 1:
+            return {"scores": output.scores}
+        return {"scores": 1 - (logit_scale * output.logits).softmax(-1)[..., -1]}
+    columns = {"logits": logit_scale * output.logits}
+    return columns | ({"boxes": output.boxes} if isinstance(output, BoxOutput) else {})

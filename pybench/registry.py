@@ -58,6 +58,10 @@ class Spec:
 
     terms: tuple[Term, ...]
 
+    def split(self) -> list[Spec]:
+        """One spec per term."""
+        return [Spec((term,)) for term in self.terms]
+
     def __str__(self) -> str:
         return " + ".join(map(str, self.terms))
 
@@ -219,7 +223,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             if isinstance(value, type)
             and value.__module__ == module.__name__
             and not key.startswith("_")
-            and self.method in vars(value)
+            and any(self.method in vars(base) for base in value.__mro__)
             and dataclasses.is_dataclass(value)
         ]
         if len(found) != 1:
@@ -254,11 +258,13 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             if key in arguments:
                 msg = f"{key} of {spec.name} must be given once, got it twice"
                 raise SpecError(msg)
-            if isinstance(value, Spec):
-                value = self.build(value)
+            wanted, several = _nested(known[key])
+            if isinstance(value, Spec) and wanted:
+                value = tuple(map(self.build, value.split())) if several else self.build(value)
             elif not _fits(value, known[key]):
-                wanted = getattr(known[key], "__name__", None) or str(known[key])
-                msg = f"{key} of {spec.name} must be {_plain(wanted, known[key])}, got {value!r}"
+                name = getattr(known[key], "__name__", None) or str(known[key])
+                got = f"{str(value)!r} without quotes" if isinstance(value, Spec) else repr(value)
+                msg = f"{key} of {spec.name} must be {_plain(name, known[key])}, got {got}"
                 raise SpecError(msg)
             arguments[key] = value
         missing = [
@@ -309,6 +315,13 @@ def _plain(wanted: str, hint: Any) -> str:
     if typing.get_origin(hint) is tuple:
         return "a list"
     return names.get(wanted, wanted)
+
+
+def _nested(hint: Any) -> tuple[bool, bool]:
+    """Whether a parameter is a component, or several of them joined by ``+``."""
+    several = typing.get_origin(hint) is tuple
+    inner = typing.get_args(hint)[0] if several else hint
+    return isinstance(inner, type) and inner not in (bool, int, float, str), several
 
 
 def _fits(value: Any, hint: Any) -> bool:

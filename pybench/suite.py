@@ -172,7 +172,7 @@ def plan(suite: Suite, chosen: Selection, data: Mapping[str, str]) -> Plan:
     trials: dict[Trial, None] = {}
     refused: dict[Refusal, None] = {}
     warnings: dict[str, None] = {}
-    device = _device(chosen.device)
+    device = device_name(chosen.device)
     for row in _rows(suite, chosen):
         task = tasks.build(row.task)
         reason = refusal(task.meta, row)
@@ -226,15 +226,15 @@ def refusal(task: TaskMeta, row: Trial) -> str | None:
             return f"step '{step}' reads the trained network, so it must come before other steps"
         if "weights" in reads and "cosine_head" in criterion.needs:
             return f"n/a: step '{step}' scales a linear classifier, and the loss needs a cosine one"
-    made = transforms.build(row.transform).takes
+    transform = transforms.build(row.transform)
+    made = transform.takes
     if task.inputs not in made:
         known = " or ".join(sorted(made))
         return f"n/a: transform '{row.transform}' changes {known}, and this task has {task.inputs}"
-    if task.kind == "bags" and row.transform != "none":
+    if task.kind == "bags" and not getattr(transform, "takes_bags", False):
         return f"n/a: transform '{row.transform}' changes single samples, and this task has bags"
-    if "two_views" in criterion.needs and task.kind != "classes":
-        return f"n/a: two views of a sample are made for classes tasks only, not for {task.kind}"
-    if "two_views" in criterion.needs and row.transform == "none":
+    # In bags and boxes the other bags and cells of a class stand for a second view.
+    if "two_views" in criterion.needs and task.kind == "classes" and row.transform == "none":
         return "the loss needs two views of a sample, and transform 'none' makes none"
     return None
 
@@ -296,7 +296,12 @@ def _expand(specs: Sequence[str], registry: Registry[Any]) -> list[str]:
     return registry.names() if specs == EVERY else list(specs)
 
 
-def _device(wanted: str | None) -> str:
+def device_name(wanted: str | None) -> str:
+    """``"cpu"`` or ``"cuda"`` for auto, cpu, cuda or None, which is the CPU.
+
+    Raises:
+        SuiteError: another name, or a GPU that is not there.
+    """
     if wanted in (None, "cpu"):
         return "cpu"
     import torch

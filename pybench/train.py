@@ -22,7 +22,7 @@ from pybench.bags import paired_plan
 from pybench.checks import NotFiniteError
 from pybench.losses import PreparedLoss, WeightedSum, loss
 from pybench.models import models
-from pybench.predictions import outputs, predict
+from pybench.predictions import outputs, predict, predicted
 from pybench.result import Result
 from pybench.samplers import samplers
 from pybench.steps import Finished, steps
@@ -120,6 +120,7 @@ def _train(trial: Trial, task: Task, dataset: Dataset) -> Result:
     total_steps = budget.steps or (budget.epochs or 0) * math.ceil(len(first_draw) / budget.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _schedule(budget, total_steps))
 
+    two_views = "two_views" in criterion.needs and dataset.kind == "classes"
     donors = Donors(
         lambda indices: dataset.batch(train[indices]), dataset.labels[train], dataset.counts(train)
     )
@@ -145,7 +146,7 @@ def _train(trial: Trial, task: Task, dataset: Dataset) -> Result:
                     donors,
                     seeds.generator(trial.seed, "augment", step, view),
                 )
-                for view in range(2 if "two_views" in criterion.needs else 1)
+                for view in range(2 if two_views else 1)
             ]
             batch = _on(views[0] if len(views) == 1 else _stack(*views), device)
             with torch.autocast(device.type, torch.bfloat16, enabled=budget.amp):
@@ -179,7 +180,7 @@ def _train(trial: Trial, task: Task, dataset: Dataset) -> Result:
         epoch += 1
     trained_s = time.perf_counter() - began
 
-    predictions = predict(model, dataset, dataset.evaluated, device)
+    predictions = predict(model, dataset, dataset.evaluated, device, criterion.logit_scale)
     weights = {f"model.{name}": value for name, value in model.state_dict().items()}
     for module in prepared.modules():
         weights |= {f"loss.{name}": value for name, value in module.state_dict().items()}
@@ -387,7 +388,7 @@ def _validation_f1(
     if dataset.kind != "classes" or not len(dataset.splits["val"]):
         return None
     indices = dataset.splits["val"]
-    guess = outputs(model, dataset, indices, device)["logits"].argmax(axis=1)
+    guess = outputs(model, dataset, indices, device, predicted)["logits"].argmax(axis=1)
     truth, classes = dataset.labels[indices], len(dataset.classes)
     hits = np.bincount(truth[guess == truth], minlength=classes)
     seen = np.bincount(truth, minlength=classes) + np.bincount(guess, minlength=classes)

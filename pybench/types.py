@@ -27,6 +27,8 @@ Kind: TypeAlias = Literal["classes", "bags", "boxes"]
 Need: TypeAlias = Literal["features", "two_views", "cosine_head"]
 Counts: TypeAlias = Literal["original", "sampled"]
 Inputs: TypeAlias = Literal["images", "clips", "features", "cells"]
+BootstrapUnit: TypeAlias = Literal["sample", "group"]
+"""What an interval of a metric draws as a whole: an image, clip or video, or a group of them."""
 Features: TypeAlias = "Mapping[str, Tensor]"
 Labels: TypeAlias = NDArray[np.int64]
 

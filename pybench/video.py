@@ -10,7 +10,7 @@ import operator
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pybench import _core
 
 PathLike: TypeAlias = str | os.PathLike[str]
+Plan: TypeAlias = Literal["uniform", "middle", "stride", "segments", "random"]
 OnError: TypeAlias = Literal["raise", "nearest", "black"]
 Codec: TypeAlias = Literal["mpeg4", "h264", "mjpeg"]
 
@@ -138,20 +139,41 @@ def sample_frames(
     path: PathLike,
     frames: int | None = None,
     *,
+    plan: Plan | None = None,
+    stride: int | None = None,
+    seed: int | None = None,
     indices: Sequence[int] | npt.NDArray[np.integer] | None = None,
+    times_s: Sequence[float] | npt.NDArray[np.floating] | None = None,
     size: tuple[int, int] | int | None = None,
     threads: int | None = None,
     on_error: OnError = "raise",
 ) -> Frames:
     """Decode some frames of a clip, resized with an antialiased triangle filter.
 
+    The frames are chosen by a number and a plan, by `indices` or by `times_s`. With `total` frames
+    in the clip, `frames=n` and `plan`
+
+    - "uniform" (default): `linspace(0, total - 1, n)` rounded;
+    - "middle": n frames `stride` (default 1) apart, as many before the middle as behind it;
+    - "stride": every `stride`-th frame from the first on, n of them or up to the end;
+    - "segments": one of each of n equal parts (TSN): its centre, or with a `seed` any of it;
+    - "random": n different frames, ascending, drawn with `seed`.
+
+    A clip that is too short for its plan repeats frames, in "middle" and "stride" the last one.
+
     Args:
         path: A file in any container that the linked FFmpeg reads.
-        frames: This many, spread evenly: `linspace(0, total - 1, frames)` rounded. At least 1.
+        frames: T, at least 1. Left out, "stride" goes on to the end.
+        plan: See above; only with a number of frames.
+        stride: Frames from one to the next, at least 1; for "middle" and "stride" only.
+        seed: In 0..2**64-1, for "random" and "segments" only. Drawn from the Philox stream
+            `video/clip=0` of `pybench.core.philox`.
         indices: These frames instead, in this order, repeats allowed; each in 0..total-1.
+        times_s: The frames on the screen at these seconds from the first one instead, in this
+            order; each at least 0 and below the duration.
         size: (height, width) of the output, one number for a square, None for that of the clip.
             The picture is stretched to it after its rotation was applied.
-        threads: Groups of pictures decoded at the same time; None: `PYBENCH_THREADS` or all cores.
+        threads: Decoding threads; None: `PYBENCH_THREADS` or all cores.
             The result does not depend on it.
         on_error: What to do when a wanted frame is missing or damaged. "raise" fails; "nearest"
             takes the nearest frame that can be read; "black" leaves it black. The last two keep
@@ -163,20 +185,19 @@ def sample_frames(
     Raises:
         VideoError: The file cannot be read, is damaged (`on_error="raise"`), or has no picture.
         VideoNotFoundError: It does not exist.
-        IndexError: An index lies outside the clip.
+        IndexError: An index or a time lies outside the clip.
         ValueError: An argument breaks its rule.
     """
     _require_reader()
-    count, chosen = _pick(frames, indices)
+    chosen = _choose(frames, plan, stride, _streams(seed, 1), indices, times_s)
     clip = _core.VideoClip(path)
+    if chosen is None:
+        total, step = clip.probe()["frames"], operator.index(stride or 1)
+        chosen = _Choice("stride", -(-total // step), step)
     height, width = clip.size if size is None else _size(size)
-    data = np.zeros((count, height, width, 3), np.uint8)
+    data = np.zeros((chosen.count, height, width, 3), np.uint8)
     frame_of, pts_s, (missing, concealed) = clip.sample(
-        data,
-        frames=None if chosen is not None else count,
-        indices=chosen,
-        threads=_threads(threads),
-        on_error=on_error,
+        data, chosen, threads=_threads(threads), on_error=on_error
     )
     report = Report(tuple(missing), tuple(concealed), tuple(clip.warnings))
     return Frames(data, frame_of, pts_s, report)
@@ -187,7 +208,11 @@ def sample_clips(
     frames: int | None = None,
     *,
     size: tuple[int, int] | int,
+    plan: Plan | None = None,
+    stride: int | None = None,
+    seed: int | Sequence[int] | None = None,
     indices: Sequence[int] | npt.NDArray[np.integer] | None = None,
+    times_s: Sequence[float] | npt.NDArray[np.floating] | None = None,
     threads: int | None = None,
     on_error: OnError = "raise",
     out: npt.NDArray[np.uint8] | None = None,
@@ -196,12 +221,18 @@ def sample_clips(
 
     Args:
         paths: N files.
-        frames: As for `sample_frames`.
+        frames: T, as for `sample_frames`, but never left out with a plan.
         size: (height, width) of the output, or one number for a square.
+        plan: As for `sample_frames`.
+        stride: As for `sample_frames`.
+        seed: One number: clip i draws from its stream `video/clip=i`. N numbers: each clip draws
+            what `sample_frames` draws with that seed, whatever it shares a batch with.
         indices: As for `sample_frames`.
+        times_s: As for `sample_frames`.
         threads: Clips decoded at the same time; None: `PYBENCH_THREADS` or all cores.
         on_error: As for `sample_frames`; a clip without any picture always fails.
-        out: (N, T, H, W, 3) uint8, C-contiguous and writeable, filled in place and returned.
+        out: (N, T, H, W, 3) uint8, C-contiguous and writeable, filled in place and returned, such
+            as `tensor.numpy()`.
 
     Returns:
         The pictures (N, T, H, W, 3), their indices, their times and what is wrong per clip.
@@ -209,11 +240,15 @@ def sample_clips(
     Raises:
         VideoError: As for `sample_frames`; names the clip.
         VideoNotFoundError: A clip does not exist.
-        IndexError: An index lies outside a clip.
+        IndexError: An index or a time lies outside a clip.
         ValueError: An argument breaks its rule.
     """
     _require_reader()
-    count, chosen = _pick(frames, indices)
+    chosen = _choose(frames, plan, stride, _streams(seed, len(paths)), indices, times_s)
+    if chosen is None:
+        msg = "frames must be given for many clips, got None; say how many frames each gives"
+        raise ValueError(msg)
+    count = chosen.count
     shape = (len(paths), count, *_size(size), 3)
     if out is None:
         out = np.zeros(shape, np.uint8)
@@ -221,13 +256,13 @@ def sample_clips(
         msg = f"out must be uint8 {shape}, got {out.dtype} {out.shape}; allocate it so"
         raise ValueError(msg)
     elif not (out.flags.c_contiguous and out.flags.writeable):
-        msg = "out must be C-contiguous and writeable, got an array that is not; pass a fresh one"
+        what = "contiguous" if out.flags.writeable else "writeable"
+        msg = f"out must be C-contiguous and writeable, got one not {what}; pass a fresh one"
         raise ValueError(msg)
     sampled = _core.video_sample_clips(
         [os.fspath(path) for path in paths],
         out,
-        frames=None if chosen is not None else count,
-        indices=chosen,
+        chosen,
         threads=_threads(threads),
         on_error=on_error,
     )
@@ -291,26 +326,108 @@ def _require_reader() -> None:
         raise VideoError(msg)
 
 
-def _pick(
-    frames: int | None, indices: Sequence[int] | npt.NDArray[np.integer] | None
-) -> tuple[int, list[int] | None]:
-    if frames is not None and indices is None:
-        count = operator.index(frames)
-        if count < 1:
-            msg = f"frames must be at least 1, got {count}; ask for a frame"
+@dataclass(frozen=True)
+class _Choice:
+    """Which frames, checked; read by the Rust side, which alone knows the clip."""
+
+    plan: str
+    count: int
+    stride: int = 1
+    indices: tuple[int, ...] = ()
+    times_s: tuple[float, ...] = ()
+    words: tuple[int, ...] = ()
+    """`count` random words for each clip, if the plan draws."""
+
+
+def _choose(
+    frames: int | None,
+    plan: Plan | None,
+    stride: int | None,
+    streams: list[tuple[int, int]] | None,
+    indices: Sequence[int] | npt.NDArray[np.integer] | None,
+    times_s: Sequence[float] | npt.NDArray[np.floating] | None,
+) -> _Choice | None:
+    """The choice, or None when only the clip tells how many frames its plan gives."""
+    ways = {"frames": frames, "indices": indices, "times_s": times_s}
+    given = [name for name, value in ways.items() if value is not None]
+    if len(given) > 1 or not (given or plan == "stride"):
+        msg = (
+            "one of frames, indices and times_s must be given, "
+            f"got {' and '.join(given) or 'none'}; pass one of them"
+        )
+        raise ValueError(msg)
+    if indices is not None or times_s is not None:
+        _refuse(f"with {given[0]}", plan=plan, stride=stride, seed=streams)
+    if indices is not None:
+        return _these(indices)
+    if times_s is not None:
+        seconds = tuple(float(second) for second in times_s)
+        _at_least_one("times_s", len(seconds))
+        return _Choice("times_s", len(seconds), times_s=seconds)
+    plan = plan or "uniform"
+    if plan not in get_args(Plan):
+        msg = f"plan must be one of {', '.join(get_args(Plan))}, got {plan!r}; choose one"
+        raise ValueError(msg)
+    if plan not in ("random", "segments"):
+        _refuse(f"with plan {plan!r}", seed=streams)
+    if plan not in ("middle", "stride"):
+        _refuse(f"with plan {plan!r}", stride=stride)
+    if plan == "random" and streams is None:
+        msg = "seed must be given for plan 'random', got None; pass a number of your run's own"
+        raise ValueError(msg)
+    if plan == "stride" and stride is None:
+        msg = "stride must be given for plan 'stride', got None; say how many frames to advance"
+        raise ValueError(msg)
+    step = 1 if stride is None else _at_least_one("stride", stride)
+    if frames is None:
+        return None
+    count = _at_least_one("frames", frames)
+    return _Choice(plan, count, step, words=_words(streams or [], count))
+
+
+def _refuse(where: str, **arguments: object) -> None:
+    for name, value in arguments.items():
+        if value is not None:
+            msg = f"{name} must be left out {where}, got one; it would change nothing"
             raise ValueError(msg)
-        return count, None
-    if frames is not None or indices is None:
-        msg = "frames or indices must be given, got both or neither; pass one of them"
-        raise ValueError(msg)
-    chosen = [operator.index(index) for index in indices]
-    if not chosen:
-        msg = "indices must name at least one frame, got none; ask for a frame"
-        raise ValueError(msg)
+
+
+def _these(indices: Sequence[int] | npt.NDArray[np.integer]) -> _Choice:
+    chosen = tuple(operator.index(index) for index in indices)
+    _at_least_one("indices", len(chosen))
     if min(chosen) < 0:
         msg = f"indices must be 0 or more, got {min(chosen)}; count from the first frame"
         raise IndexError(msg)
-    return len(chosen), chosen
+    return _Choice("indices", len(chosen), indices=chosen)
+
+
+def _at_least_one(name: str, value: int) -> int:
+    number = operator.index(value)
+    if number < 1:
+        what = "name at least one frame" if name in ("indices", "times_s") else "be at least 1"
+        msg = f"{name} must {what}, got {number}; ask for a frame"
+        raise ValueError(msg)
+    return number
+
+
+def _streams(seed: int | Sequence[int] | None, clips: int) -> list[tuple[int, int]] | None:
+    """Seed and clip number of the random stream of each clip."""
+    if seed is None:
+        return None
+    if isinstance(seed, int | np.integer):
+        return [(int(seed), clip) for clip in range(clips)]
+    if len(seed) != clips:
+        msg = f"seed must be one number or {clips}, got {len(seed)}; give each clip one"
+        raise ValueError(msg)
+    return [(operator.index(one), 0) for one in seed]
+
+
+def _words(streams: list[tuple[int, int]], count: int) -> tuple[int, ...]:
+    return tuple(
+        word
+        for seed, clip in streams
+        for word in _core.philox(_core.stream_key(seed, f"video/clip={clip}"), size=count).tolist()
+    )
 
 
 def _size(size: tuple[int, int] | int) -> tuple[int, int]:

@@ -214,9 +214,9 @@ def test_kernels_are_found_by_how_they_are_named(text: str, kernels: set[str]) -
 
 
 def test_imports_are_found_with_the_packages_around_them() -> None:
-    text = "from pybench.data import splits\ndef f():\n    import pybench.curves as c\n"
+    text = "from pybench.data import splits\ndef f():\n    import pybench.scoring as c\n"
     modules = read_source(text, "pybench.losses").modules
-    assert {"pybench.data", "pybench.data.splits", "pybench.curves", "pybench.losses"} <= modules
+    assert {"pybench.data", "pybench.data.splits", "pybench.scoring", "pybench.losses"} <= modules
     assert "pybench.data" in read_source("from ..data import x", "pybench.losses").modules
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import warnings
@@ -73,6 +74,29 @@ def test_any_two_choices_meet():
     columns = (TASKS, losses.own_names(), samplers.own_names(), transforms.own_names())
     sizes = [len(column) for column in columns]
     assert len(met) == sum(a * b for a, b in itertools.combinations(sizes, 2))
+
+
+# The adapter table: what a loss reads decides where it cannot be used, and nothing else does.
+OF_BAGS = {"mil", "class_balanced_mil", "topk_mil", "rtfm"}
+OF_BOXES = {
+    *("smooth_l1", "balanced_l1", "giou", "diou", "ciou"),
+    *("varifocal", "quality_focal", "f1_composite"),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_loss_is_refused_on_a_task_exactly_where_the_adapter_table_says_so(task):
+    meta = tasks.build(task).meta
+    change = {"images": "crop", "clips": "crop", "features": "feature_mixup", "cells": "none"}
+    row = Trial(task, data="", model="", loss="", transform=change[meta.inputs])
+    found = {
+        name: refusal(meta, dataclasses.replace(row, loss=name)) for name in losses.own_names()
+    }
+    refused = {name for name, reason in found.items() if reason}
+    known = {"classes": OF_BAGS | OF_BOXES, "bags": OF_BOXES, "boxes": OF_BAGS}
+    assert refused == known[meta.kind]
+    assert len(refused) == {"classes": 12, "bags": 8, "boxes": 4}[meta.kind]
+    assert all(reason.startswith("n/a: ") for reason in found.values() if reason)
 
 
 @pytest.mark.parametrize(("task", "loss", "sampler", "transform"), ROWS)

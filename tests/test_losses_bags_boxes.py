@@ -24,6 +24,7 @@ from pybench.tasks import tasks
 from pybench.train import run_trial
 from pybench.trial import Trial
 from pybench.types import BagOutput, BagTarget, BoxOutput, BoxTarget
+from pybench.views import class_view
 from tests.examples import context, example, leaves
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "losses_bags_boxes.json").read_text())
@@ -613,6 +614,9 @@ def toy(task, spec):
         ("toy_boxes", "soft_f1 + ce + diou", set()),
         ("toy_images", "ce + soft_f1 + tversky", set()),
         ("toy_images", "ce + supcon + 0.5*balanced_contrastive", {"loss.prototypes"}),
+        ("toy_bags", "ce + supcon + balanced_contrastive", {"loss.prototypes"}),
+        ("toy_boxes", "ce + supcon + balanced_contrastive + giou", {"loss.prototypes"}),
+        ("toy_boxes", "ce + 0.5*feature_similarity + giou", set()),
     ],
 )
 def test_a_trial_trains_with_it(task, spec, kept):
@@ -621,7 +625,45 @@ def test_a_trial_trains_with_it(task, spec, kept):
     assert {name for name in result.weights if name.startswith("loss.")} == kept
 
 
-def test_contrast_of_two_views_is_refused_where_there_is_only_one():
+def test_two_views_are_asked_for_where_a_sample_has_no_other_like_it_in_the_batch():
     assert "makes none" in refusal(tasks.build("toy_images").meta, toy("toy_images", "ce + supcon"))
-    bags = toy("toy_bags", "ce + balanced_contrastive")
-    assert refusal(tasks.build("toy_bags").meta, bags).startswith("n/a: two views")
+    for task in ("toy_bags", "toy_boxes"):
+        assert refusal(tasks.build(task).meta, toy(task, "ce + supcon")) is None
+
+
+# What losses are shown of bags and boxes
+
+
+def test_contrast_compares_cells_with_an_object_and_the_hardest_of_the_others():
+    logits = torch.tensor([[0.0, 9.0], [2.0, 0.0], [0.0, 2.0], [1.0, 0.0], [3.0, 0.0], [5.0, 0.0]])
+    features = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    output = BoxOutput(logits, torch.zeros(6, 4), {"cells": features})
+    target = BoxTarget(torch.tensor([1, 0, 0, 0, 0, 0]), torch.zeros(6, 4))
+    fn = prepared("feature_similarity")
+    value = fn.mean(output, target)
+    shown = [0, 2, 3, 1]  # the object, then three by how little they look like background
+    torch.testing.assert_close(value, fn((logits[shown], features[shown]), [1, 0, 0, 0]))
+    torch.testing.assert_close(value, fn(output, target))
+    (gradient,) = torch.autograd.grad(value, features)
+    assert gradient.any(1).tolist() == [True, True, True, True, False, False]
+
+
+def test_contrast_of_a_batch_without_objects_compares_the_eight_hardest_cells():
+    logits = torch.stack([torch.zeros(12), torch.arange(12.0)], 1)
+    features = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+    output = BoxOutput(logits, torch.zeros(12, 4), {"cells": features})
+    target = BoxTarget(torch.zeros(12, dtype=torch.int64), torch.zeros(12, 4))
+    fn = prepared("feature_similarity")
+    hardest = slice(4, 12)
+    expected = fn((logits[hardest], features[hardest]), [0] * 8)
+    torch.testing.assert_close(fn.mean(output, target), expected)
+
+
+def test_the_features_of_a_bag_are_those_of_the_strongest_snippets_of_its_own_class():
+    logits = torch.tensor([[[5.0, 0.0], [0.0, 1.0], [0.0, 2.0]]]).expand(2, -1, -1)
+    features = torch.arange(3.0).reshape(1, 3, 1).expand(2, -1, -1)
+    output = BagOutput(torch.zeros(2, 3), logits, {"x": features})
+    seen, truth, _ = class_view(output, BagTarget(torch.tensor([0, 1]), normal=1))
+    assert seen.features["x"].tolist() == [[0.0], [2.0]]
+    assert seen.logits.tolist() == [[5.0, 2.0], [5.0, 2.0]]
+    assert truth.labels.tolist() == [0, 1]

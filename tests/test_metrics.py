@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from pybench.curves import binary_average_precision, binary_roc_auc, pr_curve
 from pybench.metrics import metrics
 from pybench.registry import SpecError
 from pybench.scoring import score_classes
@@ -118,32 +117,6 @@ def test_macro_f1_is_that_of_scikit_learn(problem):
     assert metrics.build("macro_f1")(truth, scores)[""] == pytest.approx(expected, abs=1e-12)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), min_size=1, max_size=50))
-def test_ranking_curves_agree_with_scikit_learn_under_ties(rows):
-    positive, scores = np.array([p for p, _ in rows]), np.array([s / 4 for _, s in rows])
-    if positive.any():
-        curve = pr_curve(positive, scores)
-        for ours, theirs in zip(curve, sk.precision_recall_curve(positive, scores), strict=True):
-            np.testing.assert_allclose(ours, theirs, atol=1e-12)
-        expected = sk.average_precision_score(positive, scores)
-        assert binary_average_precision(positive, scores) == pytest.approx(expected, abs=1e-12)
-    else:
-        assert binary_average_precision(positive, scores) is None
-    if positive.any() and not positive.all():
-        expected = sk.roc_auc_score(positive, scores)
-        assert binary_roc_auc(positive, scores) == pytest.approx(expected, abs=1e-12)
-    else:
-        assert binary_roc_auc(positive, scores) is None
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1, max_size=50))
-def test_the_area_of_reversed_scores_is_the_rest(rows):
-    positive, scores = np.array([p for p, _ in rows]), np.array([s for _, s in rows])
-    area = binary_roc_auc(positive, scores)
-    if area is not None:
-        assert binary_roc_auc(positive, -scores) == pytest.approx(1 - area, abs=1e-15)
-
-
 @of_classes
 def test_values_are_named_by_class_and_do_not_depend_on_the_order(name):
     rng = np.random.default_rng(0)
@@ -196,13 +169,6 @@ def test_a_metric_says_what_it_is(name):
     assert dataclasses.is_dataclass(cls)
     found = doctest.DocTestFinder().find(cls, name, module=sys.modules[cls.__module__])
     assert sum(len(test.examples) for test in found) > 0
-
-
-def test_a_curve_without_positives_is_refused():
-    with pytest.raises(ValueError, match="truth must be positive somewhere"):
-        pr_curve([False, False], [0.1, 0.2])
-    with pytest.raises(ValueError, match="scores must be finite"):
-        pr_curve([True, False], [math.inf, 0.2])
 
 
 # Calibration
@@ -419,7 +385,7 @@ def hits(truth, scores, number, affinity, least):
 @given(scenes(), st.sampled_from([0.25, 0.5, 0.75]))
 def test_detections_are_scored_as_counted_by_hand(scene, iou):
     classes = ["background", "a", "b"]
-    ap, by_overlap, by_distance = [], [], []
+    ap, by_overlap, by_distance, precision, recall = [], [], [], [], []
     for number in (1, 2):
         found, objects = hits(*scene, number, shared, iou)
         best = []
@@ -436,9 +402,14 @@ def test_detections_are_scored_as_counted_by_hand(scene, iou):
             sure = [hit for confidence, hit in found if confidence >= 0.5]
             count = len(sure) + objects
             values.append(2 * sum(sure) / count if count else None)
+            if affinity is shared:
+                precision.append(sum(sure) / len(sure) if sure else None)
+                recall.append(sum(sure) / objects if objects else None)
     for spec, values in [
         (f"box_ap(iou={iou})", ap),
         (f"detection_f1(iou={iou})", by_overlap),
+        (f"detection_precision(iou={iou})", precision),
+        (f"detection_recall(iou={iou})", recall),
         ("centroid_f1(radius=1.5)", by_distance),
     ]:
         defined = [value for value in values if value is not None]
@@ -451,6 +422,32 @@ def test_average_precision_over_several_overlaps_is_their_mean():
     truth = [([[0, 0, 4, 4]], [1])]
     scores = [([[0, 0, 4, 3]], [1], [0.9])]  # overlap 3/4
     assert metrics.build("box_ap(iou=[0.5, 0.75, 0.8])")(truth, scores)[""] == pytest.approx(2 / 3)
+
+
+def test_objects_outside_a_band_of_area_are_neither_asked_for_nor_wrong_to_find():
+    # In an image of 100 square pixels: an object of 4, one of 16; the detections find both, then
+    # nothing with a box of 16, then nothing with one of 4.
+    truth = [([[0, 0, 2, 2], [4, 4, 8, 8]], [1, 1])]
+    found = [[4, 4, 8, 8], [0, 6, 4, 10], [8, 0, 10, 2], [0, 0, 2, 2]]
+    scores = [(found, [1, 1, 1, 1], [0.9, 0.8, 0.7, 0.6])]
+
+    def ap(band):
+        return metrics.build(f"box_ap(iou=0.5, area={band})")(truth, scores, size=(10, 10))[""]
+
+    assert ap([0, 1]) == metrics.build("box_ap(iou=0.5)")(truth, scores)[""]
+    assert ap([0.1, 1]) == 1  # the large object is found by the surest detection
+    assert ap([0, 0.1]) == 0.5  # the small one by the second of the two small detections
+    assert ap([0.04, 0.16]) == 0.5  # a band holds its lower end only
+    assert ap([0.5, 1]) is None
+    with pytest.raises(ValueError, match="size must be the height and width of the images"):
+        metrics.build("box_ap(area=[0, 1])")(truth, scores)
+
+
+def test_what_finds_an_object_in_the_band_does_not_go_to_a_nearer_one_outside():
+    truth = [([[0, 0, 4, 4], [0, 0, 3, 3]], [1, 1])]
+    scores = [([[0, 0, 4, 4]], [1], [0.9])]
+    small = metrics.build("box_ap(iou=0.5, area=[0, 0.1])")
+    assert small(truth, scores, size=(10, 10))[""] == 1
 
 
 @pytest.mark.parametrize(
@@ -476,6 +473,7 @@ def test_bad_boxes_are_named(name, truth, scores, message):
         ("ece(bins=0)", "bins must be >= 1"),
         ("box_ap(iou=0)", "iou must be in"),
         ("box_ap(iou=[])", "iou must be in"),
+        ("box_ap(area=[1, 0])", "area must be two shares"),
         ("detection_f1(iou=2)", "iou must be in"),
         ("centroid_f1(radius=-1)", "radius must be >= 0"),
     ],

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pybench.losses import loss, losses
 from pybench.registry import MAX_SPEC_LENGTH, PLUGINS, Registry, Spec, SpecError, Term, parse
 from pybench.samplers import samplers
+from pybench.transforms import transforms
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(
     lambda s: (
@@ -151,6 +152,8 @@ def test_a_deep_or_long_spec_is_refused_without_a_crash():
         ("focal(gamma='2')", "gamma of focal must be a number, got '2'"),
         ("focal(gamma=True)", "gamma of focal must be a number, got True"),
         ("mil(pairing='some')", "pairing of mil must be one of 'paired', 'all_pairs', got 'some'"),
+        ("focal(alpha=balanced)", "'balanced', got 'balanced' without quotes"),
+        ("weighted_ce(weights=ce)", "weights of weighted_ce must be text in quotes or a list, got"),
         ("ce(smoothing=0.1, reads='bags')", "ce has no parameter 'reads'"),
     ],
 )
@@ -168,6 +171,17 @@ def test_a_value_out_of_range_is_refused_by_the_component():
 def test_only_losses_are_summed():
     with pytest.raises(SpecError, match="samplers must be named one at a time"):
         samplers.build("natural + random_over")
+
+
+def test_several_components_may_be_a_parameter():
+    made = transforms.build("one_of(of=crop(share=0.5) + flip, compose=2)")
+    assert [type(part).__name__ for part in made.of] == ["Crop", "Flip"]
+    assert made.of[0].share == 0.5
+    assert len(transforms.build("one_of(of=crop)").of) == 1
+    with pytest.raises(SpecError, match="transforms must be named one at a time, got '2\\*crop'"):
+        transforms.build("one_of(of=2*crop + flip)")
+    with pytest.raises(SpecError, match="of must be transforms that change each picture on its"):
+        transforms.build("one_of(of=crop + mixup)")
 
 
 def test_bags_and_boxes_do_not_mix():

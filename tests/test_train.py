@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pybench.bags import paired_plan
+from pybench.registry import SpecError
 from pybench.samplers import samplers
 from pybench.suite import refusal
 from pybench.tasks import tasks
@@ -46,6 +47,30 @@ def test_a_loss_of_each_kind_trains_on_each_task_where_it_may(task: str, loss: s
     assert result.curves.height == 3
     assert result.facts["gradient_norm_0"] > 0
     assert any(name.startswith("model.") for name in result.weights)
+
+
+@pytest.mark.parametrize(
+    "loss", ["ldam(scale=20)", "drw(loss=gcl(scale=20))", "ce + ldam(scale=20)"]
+)
+def test_predictions_of_cosines_are_scaled_as_the_loss_scales_them(loss: str) -> None:
+    result = run_trial(toy("toy_clips", loss))
+    logits = np.stack(result.predictions["logits"].to_list())
+    assert 2 < np.abs(logits).max() <= 20.001
+
+
+def test_scores_of_bags_come_from_scaled_cosines() -> None:
+    one, ten = (
+        run_trial(toy("toy_bags", f"ldam(scale={s}, max_margin=0)")).predictions["scores"]
+        for s in (1, 100)
+    )
+    # Cosines within [-1, 1] cannot tell three classes apart beyond e^2 to 1.
+    assert np.stack(one.to_list()).max() < 0.95
+    assert np.stack(ten.to_list()).max() > 0.99
+
+
+def test_terms_with_a_cosine_head_share_its_scale() -> None:
+    with pytest.raises(SpecError, match="must have one scale, got 'ldam \\+ gcl\\(scale=5\\)'"):
+        run_trial(toy("toy_clips", "ldam + gcl(scale=5)"))
 
 
 @pytest.mark.parametrize("task", ["toy_clips", "toy_bags", "toy_boxes"])
@@ -122,7 +147,8 @@ def test_bags_are_paired_whatever_the_sampler_draws() -> None:
         ("toy_features", "ce", "crop", "n/a: transform 'crop' changes clips or images, and this"),
         ("toy_images", "ce", "smote", "n/a: transform 'smote' changes features, and this task"),
         ("toy_boxes", "ce", "cutmix", "n/a: transform 'cutmix' changes clips or images"),
-        ("toy_bags", "ce", "feature_mixup", "n/a: transform 'feature_mixup' changes single"),
+        ("toy_bags", "ce", "smote", "n/a: transform 'smote' changes single"),
+        ("toy_bags", "mil", "feature_mixup", None),
     ],
 )
 def test_an_impossible_pair_is_refused_with_a_sentence(

@@ -15,8 +15,8 @@ from pybench.losses import LossContext, loss, losses
 from pybench.registry import SpecError
 from pybench.transforms import transforms
 from pybench.transforms._mixing import blend, drawn_by_class, paste
-from pybench.transforms._pictures import warp
-from pybench.types import Batch, ClassTarget, Donors
+from pybench.transforms._pictures import OVERSAMPLING, warp
+from pybench.types import BagTarget, Batch, ClassTarget, Donors
 from tests.examples import NOT_BY_SAMPLE
 
 SIZE, CLASSES = 6, 3
@@ -232,6 +232,39 @@ def test_cutout_covers_one_gray_square():
             assert max(covered.shape[:2]) <= 5
 
 
+def test_each_copy_gets_one_of_the_transforms_and_each_is_drawn_alike():
+    turned = "one_of(of=flip(vertical=False) + flip(horizontal=False) + rotation(turn=0))"
+    fates = [0, 0, 0]
+    for seed in range(60):
+        batch, _ = example("images")
+        after = apply(turned, "images", seed=seed).inputs
+        assert torch.equal(after[COPY == 0], batch.inputs[COPY == 0])
+        for before, now in zip(batch.inputs[COPY == 1], after[COPY == 1], strict=True):
+            # Each flip happens half of the times that it is drawn: 1/6, 1/6 and the rest.
+            found = [torch.equal(now, one) for one in (before.flip(1), before.flip(0), before)]
+            assert sum(found) == 1
+            fates[found.index(True)] += 1
+    assert fates[0] == pytest.approx(30, abs=15)
+    assert fates[1] == pytest.approx(30, abs=15)
+
+
+def test_composed_transforms_are_all_applied_once():
+    batch, _ = example("images")
+    half = "one_of(of=cutout(most=0) + crop(share=1) + flip(vertical=False), compose=3)"
+    outcomes = set()
+    for seed in range(12):
+        after = apply(half, "images", seed=seed).inputs[1]
+        outcomes.add([torch.equal(after, batch.inputs[1].flip(k)) for k in ((), (1,))].index(True))
+    assert outcomes == {0, 1}
+
+
+def test_all_ten_of_the_over_sampling_method_are_drawn_by_default():
+    drawn = {type(part).__name__.lower() for part in transforms.build("one_of").of}
+    of_the_method = {n for n in transforms if getattr(transforms[n], "source", "") == OVERSAMPLING}
+    assert drawn == of_the_method
+    assert len(drawn) == 10
+
+
 # Mixing
 
 
@@ -269,6 +302,23 @@ def test_mixup_mixes_inputs_and_labels_by_one_share():
     after = transforms.build("feature_mixup")(batch, COPY, donors, np.random.default_rng(0))
     torch.testing.assert_close(after.inputs, after.target.probabilities)
     assert (after.target.probabilities.max(1).values < 1).any()
+
+
+def test_a_bag_is_mixed_with_bags_of_its_own_class_and_keeps_its_label():
+    labels = np.array([0, 1, 2, 2, 0, 0, 1])
+    inputs = torch.from_numpy(labels).float().reshape(-1, 1, 1).expand(-1, 3, 2).contiguous()
+    inputs[4:] += 0.5
+    load = lambda rows: Batch(inputs[torch.as_tensor(rows)], None)  # noqa: E731
+    donors = Donors(load, labels, np.bincount(labels))
+    bags = Batch(inputs[:4], BagTarget(torch.tensor([0, 1, 2, 2]), normal=2))
+    build = transforms.build("feature_mixup")
+    moved = set()
+    for seed in range(5):
+        after = build(bags, COPY[:4], donors, np.random.default_rng(seed))
+        assert after.target is bags.target
+        moved |= {i for i in range(4) if not torch.equal(after.inputs[i], inputs[i])}
+        assert (after.inputs - inputs[:4]).max() <= 0.5 and (after.inputs >= inputs[:4]).all()
+    assert moved == {0, 1}  # all normal bags are alike
 
 
 def test_remix_gives_the_label_to_the_much_rarer_class():
@@ -357,6 +407,7 @@ def test_the_only_sample_of_a_class_stays_as_it_is():
         ("remix(tau=2)", "tau must be in"),
         ("cmo(probability=2)", "probability must be in"),
         ("smote(k=0)", "k must be >= 1"),
+        ("one_of(compose=11)", r"compose must be in \[1, 10\], the number of transforms, got 11"),
         ("flip(on='some')", "on of flip must be one of 'copies', 'all'"),
     ],
 )

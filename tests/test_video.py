@@ -13,68 +13,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from pybench import _core, video
+from tests.painted import (
+    FRAMES,
+    HEIGHT,
+    WIDTH,
+    check_every_frame,
+    ffmpeg,
+    numbers,
+    painted,
+    truth,
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
-
-FRAMES, HEIGHT, WIDTH = 90, 120, 160
-BITS = 10
-
-
-def painted(count: int, height: int = HEIGHT, width: int = WIDTH) -> npt.NDArray[np.uint8]:
-    """Pictures that carry their number as ten blocks, bright for 1, over a moving pattern."""
-    y, x = np.mgrid[:height, :width]
-    pictures = np.empty((count, height, width, 3), np.uint8)
-    for k in range(count):
-        pattern = 70 + 12 * np.sin((x + 3 * k) / 11) + 12 * np.cos((y - 2 * k) / 7)
-        pictures[k] = pattern[:, :, None] + [0, 8, -8]
-        for bit in range(BITS):
-            top, left = block(bit, height, width)
-            level = 210 if k >> bit & 1 else 20
-            pictures[k, top : top + height // 4, left : left + width // 6] = level
-    return pictures
-
-
-def block(bit: int, height: int, width: int) -> tuple[int, int]:
-    row, column = divmod(bit, 5)
-    return height // 8 + row * height // 2, width // 40 + column * width // 5
-
-
-def numbers(pictures: npt.NDArray[np.uint8]) -> list[int]:
-    """The numbers painted into pictures (T, H, W) or (T, H, W, 3)."""
-    height, width = pictures.shape[1:3]
-    read = np.zeros(len(pictures), int)
-    for bit in range(BITS):
-        top, left = block(bit, height, width)
-        inner = pictures[
-            :,
-            top + height // 16 : top + 3 * height // 16,
-            left + width // 24 : left + 3 * width // 24,
-        ]
-        read |= (inner.reshape(len(pictures), -1).mean(axis=1) > 115).astype(int) << bit
-    return read.tolist()
-
-
-def ffmpeg(*arguments: str | Path, stdin: bytes | None = None) -> bytes:
-    command = ["ffmpeg", "-nostdin", "-y", "-v", "error", *map(str, arguments)]
-    if stdin is not None:
-        command.remove("-nostdin")
-    done = subprocess.run(command, input=stdin, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
-
-
-def truth(path: Path, height: int = HEIGHT, width: int = WIDTH) -> list[int]:
-    """The painted numbers in the order in which the ffmpeg program shows them."""
-    raw = ffmpeg(
-        *("-i", path, "-map", "0:v:0", "-vsync", "passthrough"),
-        *("-f", "rawvideo", "-pix_fmt", "gray", "-"),
-    )
-    return numbers(np.frombuffer(raw, np.uint8).reshape(-1, height, width))
-
 
 X264 = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-g", "12", "-bf", "3"]
 OPEN = [*X264, "-x264-params", "open-gop=1:b-pyramid=normal"]
@@ -139,22 +92,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return made[name]
 
     return make
-
-
-def check_every_frame(path: Path, threads: int = 2) -> video.Frames:
-    """All frames and 32 uniform ones are those of a full decode."""
-    expected = truth(path)
-    facts = video.probe(path)
-    assert facts.frames == len(expected)
-    everything = video.sample_frames(path, indices=range(len(expected)), threads=threads)
-    assert numbers(everything.data) == expected
-    assert not everything.report
-    some = video.sample_frames(path, 32, threads=threads)
-    chosen = np.linspace(0, len(expected) - 1, 32).round().astype(np.int64)
-    np.testing.assert_array_equal(some.indices, chosen)
-    np.testing.assert_array_equal(some.data, everything.data[chosen])
-    np.testing.assert_array_equal(some.pts_s, everything.pts_s[chosen])
-    return everything
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -428,10 +365,7 @@ def test_arguments_are_checked(clips: Callable[[str], Path], tmp_path: Path) -> 
     with pytest.raises(IndexError, match="0 or more, got -1"):
         video.sample_frames(path, indices=[-1])
     for arguments, words in [
-        ({}, "both or neither"),
-        ({"frames": 2, "indices": [0]}, "both or neither"),
         ({"frames": 0}, "at least 1, got 0"),
-        ({"indices": []}, "at least one frame"),
         ({"frames": 2, "size": 0}, "1..16384, got 0"),
         ({"frames": 2, "size": (8, -8)}, "1..16384"),
         ({"frames": 2, "threads": 0}, "at least 1, got 0"),
@@ -555,8 +489,7 @@ def test_written_frames_come_back(tmp_path: Path, codec: video.Codec, extension:
     b_frames = 0 if codec == "mjpeg" else 2
     video.write(path, pictures, codec=codec, fps=25, b_frames=b_frames)
     video.write(again, pictures, codec=codec, fps=25, b_frames=b_frames)
-    if codec != "h264":  # libx264 has been seen to choose differently now and then
-        assert path.read_bytes() == again.read_bytes()
+    assert path.read_bytes() == again.read_bytes()
     got = check_every_frame(path)
     assert len(got.data) == 40
     np.testing.assert_allclose(got.pts_s, np.arange(40) / 25, atol=1e-3)
@@ -642,8 +575,9 @@ def test_ctrl_c_ends_a_long_decode_at_once(tmp_path: Path) -> None:
         *("-c:v", "libx264", "-preset", "ultrafast", "-g", "600", path),
     )
     code = f"""
-import time
+import signal, time
 from pybench import video
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background job
 for _ in range(3):
     print("ready", flush=True)
     try:

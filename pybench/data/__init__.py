@@ -24,6 +24,7 @@ class Reader:
 
 READERS = {
     "dacon": Reader("folder of the Dacon car-crash competition 236064", "pybench.data.dacon"),
+    "ucf": Reader("UCF-Crime features in any known layout, or a CSV", "pybench.data.ucf"),
     "clips": Reader("CSV path,label of any labelled videos", "pybench.data.clips"),
 }
 

@@ -56,8 +56,11 @@ def made(folder: Path, make: Callable[[Path], object]) -> Path:
         if not folder.is_dir():
             work = folder.with_name(f"tmp-{folder.name}")
             shutil.rmtree(work, ignore_errors=True)
-            make(work)
-            work.rename(folder)
+            try:
+                make(work)
+                work.rename(folder)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
     return folder
 
 

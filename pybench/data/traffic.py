@@ -115,7 +115,7 @@ class Scene:
     camera: Array
     """(T, 4): roll, pitch, yaw in radians, height in metres; yaw is relative to the car."""
     debris: Array
-    """(T, D, 3): x, z, height."""
+    """(T, D, 4): x, z, height, size; NaN before it broke off."""
     litter: Array
     """(L, 3): x, z, size."""
     curvature: float
@@ -457,7 +457,7 @@ def _pair_slot(
     x = side * rng.uniform(*knobs.pair_side)
     z = float(np.interp(when, _TIME, ego_z)) + BUMPER + rng.uniform(*knobs.pair_distance)
     first, second = _pair_crash(rng, x, z, when, knobs)
-    rest = np.empty((0, 3))
+    rest = np.empty((0, 4))
     if plan == "pass":
         # The second one is late (or early) enough to go by behind (or in front).
         shift = rng.uniform(0.7, 1.3) * (1 if rng.random() < 0.5 else -1)
@@ -482,7 +482,7 @@ def _pair_slot(
     elif plan in ("wreck", "apart"):
         tracks = list(_pair_crash(rng, x, z, 1.0, knobs))
         pose, contacts = _simulate(tracks)
-        rest = _debris(rng, contacts, tracks)[-1]
+        rest = _debris(rng, contacts)[-1]
         spread = 0.0 if plan == "wreck" else rng.uniform(1.0, 3.0)
         first, second = (
             _track(t.body, float(pose[-1, k, 0]), float(pose[-1, k, 1]) + (2 * k - 1) * spread,
@@ -508,11 +508,13 @@ def _bystanders(rng: np.random.Generator, ego_z: Array, most: int) -> list[_Trac
     return tracks
 
 
-def _debris(rng: np.random.Generator, contacts: list[Contact], tracks: list[_Track]) -> Array:
-    """(STEPS, D, 3): parts that fly from each contact and come to rest on the road."""
+def _debris(rng: np.random.Generator, contacts: list[Contact]) -> Array:
+    """(STEPS, D, 4): parts that fly from each contact and come to rest on the road."""
     parts = []
     for contact in contacts:
         n = int(rng.integers(12, 26))
+        # What breaks off right before the lens would hide the road if it were large.
+        size = rng.uniform(0.02, 0.07, n) if EGO in contact.bodies else rng.uniform(0.08, 0.3, n)
         angle, speed = rng.uniform(0, 2 * math.pi, n), rng.uniform(0.5, 6.0, n)
         lift, height = rng.uniform(0.5, 6.0, n), rng.uniform(0.2, 0.9, n)
         flight = (lift + np.sqrt(lift**2 + 2 * 9.81 * height)) / 9.81
@@ -522,12 +524,13 @@ def _debris(rng: np.random.Generator, contacts: list[Contact], tracks: list[_Tra
                 contact.x + np.sin(angle) * speed * after,
                 contact.z + np.cos(angle) * speed * after,
                 height + lift * after - 9.81 / 2 * after**2,
+                np.broadcast_to(size, after.shape),
             ],
             axis=-1,
         )
         part[_TIME < contact.time_s] = np.nan
         parts.append(part)
-    return np.concatenate(parts, axis=1) if parts else np.empty((STEPS, 0, 3))
+    return np.concatenate(parts, axis=1) if parts else np.empty((STEPS, 0, 4))
 
 
 # --- the camera -------------------------------------------------------------------------------
@@ -644,7 +647,7 @@ def simulate(kind: str, rng: np.random.Generator, knobs: Difficulty | None = Non
             pose, contacts = _simulate(tracks)
         if _as_wanted(kind, contacts, knobs):
             break
-    debris = _debris(rng, contacts, tracks)
+    debris = _debris(rng, contacts)
     camera, bumps = _camera(rng, pose[:, EGO], contacts, knobs)
     litter = np.stack(
         [
@@ -654,7 +657,6 @@ def simulate(kind: str, rng: np.random.Generator, knobs: Difficulty | None = Non
         ],
         axis=-1,
     )[: rng.integers(0, 15)]
-    old = np.column_stack([rest[:, :2], rng.uniform(0.05, 0.2, len(rest))])
     moved = np.hypot(*np.moveaxis(np.gradient(pose[..., :2], DT, axis=0), -1, 0))
     braking = (np.gradient(moved, DT, axis=0) < -1.0) | (moved < 0.3)
     every = slice(0, STEPS, STEPS_PER_FRAME)
@@ -669,7 +671,7 @@ def simulate(kind: str, rng: np.random.Generator, knobs: Difficulty | None = Non
         braking=braking[every],
         camera=camera[every],
         debris=debris[every],
-        litter=np.concatenate([litter, old]),
+        litter=np.concatenate([litter, rest[:, [0, 1, 3]]]),
         curvature=float(rng.normal(0, 0.0015)),
         bumps=bumps,
         contacts=tuple(contacts),

@@ -66,6 +66,18 @@ class WeightedSum:
         return frozenset().union(*(loss.needs for _, loss in self.terms))
 
     @property
+    def logit_scale(self) -> float:
+        """What the model's logits are multiplied by to be those of a prediction.
+
+        A loss of cosines scales them itself; softmax, calibration and priors need the scaled ones.
+        """
+        scales = {logit_scale(part) for _, part in self.terms if "cosine_head" in part.needs}
+        if len(scales) > 1:
+            msg = f"loss terms with a cosine head must have one scale, got '{self.spec}'"
+            raise SpecError(msg)
+        return next(iter(scales), 1.0)
+
+    @property
     def uses_counts(self) -> bool:
         """Whether any term re-weights classes by their counts."""
         return any(getattr(loss, "uses_counts", False) for _, loss in self.terms)
@@ -89,6 +101,7 @@ class WeightedSum:
                     part.prepare(seen.get(part.reads, context)),
                     type(part).__module__.rpartition(".")[2],
                     getattr(part, "takes_probabilities", False),
+                    getattr(part, "compares_samples", False),
                 )
                 for weight, part in self.terms
             )
@@ -107,6 +120,8 @@ class Part(NamedTuple):
         fn: the prepared loss.
         name: its name, for messages.
         takes_probabilities: whether it is defined on mixed labels itself.
+        compares_samples: whether it compares samples with one another: of boxes it is shown the
+            cells with an object and hard negatives only.
     """
 
     weight: float
@@ -114,6 +129,22 @@ class Part(NamedTuple):
     fn: LossFn
     name: str
     takes_probabilities: bool
+    compares_samples: bool
+
+    def view(
+        self, output: Output, target: Target, class_view: ClassView
+    ) -> tuple[Output, Target, Tensor | None]:
+        """What the loss reads of an output, its truth, and what the sum of terms is divided by.
+
+        None stands for their number.
+        """
+        if self.reads != "classes":
+            positives = views.positives(target) if isinstance(target, BoxTarget) else None
+            return output, target, positives
+        seen, truth, normaliser = class_view(output, target)
+        if self.compares_samples and isinstance(target, BoxTarget):
+            return *views.with_hard_negatives(seen, truth), None
+        return seen, truth, normaliser
 
     def terms(self, output: Output, target: Target, progress: float) -> Tensor:
         r"""Terms of the loss; on mixed labels those of a loss on hard labels are expectations.
@@ -166,9 +197,7 @@ class PreparedLoss:
         typed_output, typed_target = _typed(output, target, reads)
         values = []
         for part in self.parts:
-            seen, truth = typed_output, typed_target
-            if part.reads == "classes":
-                seen, truth, _ = views.class_view(typed_output, typed_target)
+            seen, truth, _ = part.view(typed_output, typed_target, views.class_view)
             values.append(part.weight * part.terms(seen, truth, progress))
         if len({value.shape for value in values}) > 1:
             values = [value.mean() for value in values]
@@ -180,7 +209,7 @@ class PreparedLoss:
         target: Target,
         *,
         progress: float = 0.0,
-        class_view: ClassView | None = None,
+        class_view: ClassView = views.class_view,
     ) -> Tensor:
         """The 0-d training loss.
 
@@ -189,20 +218,11 @@ class PreparedLoss:
         sum is divided by the normaliser that the view states.
 
         Raises:
-            ValueError: an empty batch, or no view for a part that needs one.
+            ValueError: an empty batch.
         """
         total: Tensor | None = None
         for part in self.parts:
-            seen, truth = output, target
-            normaliser = views.positives(target) if isinstance(target, BoxTarget) else None
-            if part.reads != output.kind:
-                if class_view is None:
-                    msg = (
-                        f"class_view must be given for a loss of {part.reads} on {output.kind}, "
-                        "got None"
-                    )
-                    raise ValueError(msg)
-                seen, truth, normaliser = class_view(output, target)
+            seen, truth, normaliser = part.view(output, target, class_view)
             terms = part.terms(seen, truth, progress)
             require(terms.numel() > 0, "batch", "at least one sample", "none")
             if terms.ndim and normaliser is not None:
@@ -220,6 +240,12 @@ class PreparedLoss:
         from torch import nn
 
         return [part.fn for part in self.parts if isinstance(part.fn, nn.Module)]
+
+
+def logit_scale(of: Loss) -> float:
+    """What a loss multiplies the logits by that it is given; 1 unless it says otherwise."""
+    scale: float = getattr(of, "logit_scale", 1.0)
+    return scale
 
 
 def loss(spec: str | Spec) -> WeightedSum:

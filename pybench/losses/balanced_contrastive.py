@@ -53,6 +53,7 @@ class BalancedContrastive:
 
     reads: ClassVar[Kind] = "classes"
     needs: ClassVar[frozenset[Need]] = frozenset({"features", "two_views"})
+    compares_samples: ClassVar[bool] = True
     source: ClassVar[str] = (
         "Zhu, Wang, Chen, Chen, Jiang: Balanced Contrastive Learning for Long-Tailed Visual "
         "Recognition, CVPR 2022, section 3"

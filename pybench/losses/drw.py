@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pybench import checks
 from pybench.class_weights import effective_weights
+from pybench.losses import logit_scale
 from pybench.losses.ldam import Ldam
 from pybench.types import ClassOutput, ClassTarget, Kind, Loss, LossContext, LossFn, Need
 
@@ -67,6 +68,11 @@ class Drw:
     def needs(self) -> frozenset[Need]:
         """What the weighted loss needs."""
         return self.loss.needs
+
+    @property
+    def logit_scale(self) -> float:
+        """That of the weighted loss."""
+        return logit_scale(self.loss)
 
     def prepare(self, context: LossContext) -> LossFn:
         """Return a module, which holds the state of the weighted loss if it has any."""

@@ -50,6 +50,7 @@ class FeatureSimilarity:
 
     reads: ClassVar[Kind] = "classes"
     needs: ClassVar[frozenset[Need]] = frozenset({"features"})
+    compares_samples: ClassVar[bool] = True
     source: ClassVar[str] = (
         "Lee, Park, Son, Do, Yang, Park: Feature Similarity Contrastive Learning for Imbalanced "
         "Fine-Grained Wildlife Image Classification, eq. (1) to (3)"

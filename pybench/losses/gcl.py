@@ -61,6 +61,11 @@ class Gcl:
         checks.require(0 <= self.noise < math.inf, "noise", "finite and >= 0", self.noise)
         checks.require(0 < self.scale < math.inf, "scale", "finite and > 0", self.scale)
 
+    @property
+    def logit_scale(self) -> float:
+        """What a cosine is multiplied by to be the logit of a prediction."""
+        return self.scale
+
     def prepare(self, context: LossContext) -> LossFn:
         """Return the loss with its cloud sizes computed."""
         rarity = -counts_from_one(context, "gcl").log()

@@ -57,6 +57,11 @@ class Ldam:
         checks.require(0 <= self.max_margin < math.inf, "max_margin", rule, self.max_margin)
         checks.require(0 < self.scale < math.inf, "scale", "finite and > 0", self.scale)
 
+    @property
+    def logit_scale(self) -> float:
+        """What a cosine is multiplied by to be the logit of a prediction."""
+        return self.scale
+
     def prepare(self, context: LossContext) -> LossFn:
         """Return the loss with its margins computed."""
         counts = counts_from_one(context, "ldam")

@@ -49,6 +49,7 @@ class SupCon:
 
     reads: ClassVar[Kind] = "classes"
     needs: ClassVar[frozenset[Need]] = frozenset({"features", "two_views"})
+    compares_samples: ClassVar[bool] = True
     source: ClassVar[str] = (
         "Khosla, Teterwak, Wang, Sarna, Tian, Isola, Maschinot, Liu, Krishnan: Supervised "
         "Contrastive Learning, NeurIPS 2020, eq. (2)"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import scored
-from pybench.types import Kind
+from pybench.scoring.classes import ClassMetric, Score, Scored
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class Accuracy(ClassMetric):
     r"""Share of the samples that are predicted right; says little when classes are imbalanced.
 
     .. math:: \frac{1}{N} \sum_i [\hat y_i = y_i]
@@ -28,16 +24,9 @@ class Accuracy:
         {'': 0.6666666666666666}
     """
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = "Sokolova, Lapalme: A Systematic Analysis of Performance Measures, 2009"
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        data = scored(truth, scores, classes)
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
         right = int((data.scores.argmax(1) == data.truth).sum())
         return {"": right / len(data.truth) if len(data.truth) else None}

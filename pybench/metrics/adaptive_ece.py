@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-from numpy.typing import ArrayLike
+from typing import ClassVar
 
 from pybench.checks import require
-from pybench.class_scores import calibration_gap, equal_mass, probabilities
-from pybench.types import Kind
+from pybench.scoring.classes import ProbabilityMetric, Score, Scored, calibration_gap, equal_mass
 
 
 @dataclass(frozen=True)
-class AdaptiveEce:
+class AdaptiveEce(ProbabilityMetric):
     r"""How far confidence is from accuracy, over bins that hold equally many samples.
 
     .. math:: \sum_b \frac{n_b}{N}\,|\mathrm{acc}_b - \mathrm{conf}_b|
@@ -39,10 +35,6 @@ class AdaptiveEce:
 
     bins: int = 15
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = False
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Nguyen, O'Connor: Posterior Calibration and Exploratory Analysis for Natural Language "
         "Processing Models, EMNLP 2015, section 3"
@@ -51,10 +43,7 @@ class AdaptiveEce:
     def __post_init__(self) -> None:
         require(self.bins >= 1, "bins", ">= 1", self.bins)
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        data = probabilities(truth, scores, classes)
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
         confidence, right = data.scores.max(1), data.scores.argmax(1) == data.truth
         return {"": calibration_gap(confidence, right, equal_mass(confidence, self.bins))}

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import scored, with_mean
-from pybench.curves import binary_average_precision
-from pybench.types import Kind
+from pybench import core
+from pybench.scoring.classes import ClassMetric, Score, Scored, with_mean
 
 
 @dataclass(frozen=True)
-class AveragePrecision:
+class AveragePrecision(ClassMetric):
     r"""Area under the precision-recall curve of each class against the rest.
 
     .. math:: \sum_k (R_k - R_{k-1}) P_k \quad \text{over decreasing thresholds}
@@ -31,21 +27,10 @@ class AveragePrecision:
         {'': 0.6666666666666666, 'deer': 0.8333333333333333, 'boar': 0.5}
     """
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Davis, Goadrich: The Relationship Between Precision-Recall and ROC Curves, ICML 2006"
     )
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        data = scored(truth, scores, classes)
-        values = [
-            binary_average_precision(data.truth == c, data.scores[:, c])
-            for c in range(len(data.classes))
-        ]
-        return with_mean(data.classes, values)
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
+        return with_mean(data.classes, core.average_precision(data.truth, data.scores))

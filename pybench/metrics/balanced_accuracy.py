@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import confusion, mean, ratios, scored
-from pybench.types import Kind
+from pybench.scoring.classes import ClassMetric, Score, Scored, confusion, mean, ratios
 
 
 @dataclass(frozen=True)
-class BalancedAccuracy:
+class BalancedAccuracy(ClassMetric):
     r"""Mean over classes of the share that is found: accuracy if classes were equally frequent.
 
     .. math:: \frac{1}{K} \sum_c TP_c / (TP_c + FN_c)
@@ -29,19 +25,12 @@ class BalancedAccuracy:
         {'': 0.75}
     """
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Brodersen, Ong, Stephan, Buhmann: The Balanced Accuracy and Its Posterior Distribution, "
         "ICPR 2010"
     )
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        data = scored(truth, scores, classes)
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
         counts = confusion(data)
         return {"": mean(ratios(counts.diagonal(), counts.sum(1)))}

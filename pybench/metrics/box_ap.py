@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
-from pybench import box_scores
-from pybench.box_scores import Detections, Scores, Truth
 from pybench.checks import require
-from pybench.class_scores import mean, with_mean
-from pybench.types import Kind
+from pybench.scoring.boxes import BoxMetric, Detections, Image, detections, overlap
+from pybench.scoring.classes import Score, mean
 
 
 @dataclass(frozen=True)
-class BoxAp:
+class BoxAp(BoxMetric):
     r"""Mean precision over 101 recalls of the detections of each class, best first.
 
     .. math:: \frac{1}{101} \sum_{r \in \{0, .01, \dots, 1\}} \max_{k : R_k \ge r} P_k
@@ -24,12 +22,16 @@ class BoxAp:
     Fields:
         iou: least overlap of a detection and its object, in (0, 1]; a list is averaged over.
             ``box_ap(iou=0.5)`` is AP50.
+        area: two shares of the area of the image: only objects from the first to below the second
+            are to be found. None takes all.
 
-    Inputs: truth and scores, one tuple per image, as in :mod:`pybench.box_scores`.
+    Inputs: truth and scores, one tuple per image, as in :mod:`pybench.scoring.boxes`; with ``area``
+        also the size of the images.
     Returns: per object class, None for a class without objects; overall the mean of the defined.
     Raises: ValueError for shapes, classes out of range or values that are not finite.
     Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014, and its evaluation.
-    Deviations: no limit of 100 detections per image, and no bands of area.
+    Deviations: no limit of 100 detections per image; bands of area are relative to the image,
+        since on a sensor of few pixels every box would be small.
 
     Example:
         >>> true = [([[0, 0, 2, 2], [5, 5, 7, 7]], [1, 1])]
@@ -39,11 +41,8 @@ class BoxAp:
     """
 
     iou: float | tuple[float, ...] = 0.5
+    area: tuple[float, ...] | None = None
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "boxes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Lin, Maire, Belongie, Hays, Perona, Ramanan, Dollar, Zitnick: Microsoft COCO: Common "
         "Objects in Context, ECCV 2014"
@@ -52,24 +51,20 @@ class BoxAp:
     def __post_init__(self) -> None:
         fine = bool(self._thresholds) and all(0 < iou <= 1 for iou in self._thresholds)
         require(fine, "iou", "in (0, 1], at least one", self.iou)
+        if self.area is not None:
+            rising = len(self.area) == 2 and 0 <= self.area[0] < self.area[1]
+            require(rising, "area", "two shares >= 0, the smaller first", list(self.area))
 
     @property
     def _thresholds(self) -> tuple[float, ...]:
         return self.iou if isinstance(self.iou, tuple) else (self.iou,)
 
-    def __call__(
-        self, truth: Truth, scores: Scores, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        images, names = box_scores.images(truth, scores, classes)
-        values = [
-            mean(
-                _area(box_scores.detections(images, number, box_scores.overlap, iou))
-                for iou in self._thresholds
-            )
-            for number in range(1, len(names))
-        ]
-        return with_mean(names[1:], values)
+    def score(self, pictures: Sequence[Image], number: int) -> Score:
+        """Score one class of objects."""
+        band = None if self.area is None else (self.area[0], self.area[1])
+        return mean(
+            _area(detections(pictures, number, overlap, iou, band)) for iou in self._thresholds
+        )
 
 
 def _area(matched: Detections) -> float | None:

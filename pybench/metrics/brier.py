@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from pybench.class_scores import by_class, probabilities
-from pybench.types import Kind
+from pybench.scoring.classes import ProbabilityMetric, Score, Scored, by_class
 
 
 @dataclass(frozen=True)
-class Brier:
+class Brier(ProbabilityMetric):
     r"""Squared distance of the probabilities from the truth: calibration and sharpness at once.
 
     .. math:: \frac{1}{N} \sum_i \sum_c (p_{ic} - [y_i = c])^2
@@ -32,19 +29,13 @@ class Brier:
     """
 
     unit: ClassVar[str] = "squared error"
-    higher_is_better: ClassVar[bool] = False
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Brier: Verification of Forecasts Expressed in Terms of Probability, "
         "Monthly Weather Review 1950, eq. (2)"
     )
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        data = probabilities(truth, scores, classes)
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
         errors = data.scores.copy()
         errors[np.arange(len(errors)), data.truth] -= 1
         return by_class(data, (errors**2).sum(1))

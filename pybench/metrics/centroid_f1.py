@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pybench import box_scores
-from pybench.box_scores import Scores, Truth
 from pybench.checks import require
-from pybench.class_scores import with_mean
-from pybench.types import Kind
+from pybench.scoring.boxes import BoxMetric, Image, closeness, sure_detections
+from pybench.scoring.classes import Score
 
 
 @dataclass(frozen=True)
-class CentroidF1:
+class CentroidF1(BoxMetric):
     r"""F1 where a detection finds the object whose centre is near its own.
 
     .. math:: F_c = 2 TP_c / (P_c + G_c) \quad \text{for } P_c \text{ detections and } G_c
@@ -27,7 +25,7 @@ class CentroidF1:
         radius: largest distance of the centres, pixels, >= 0.
         threshold: least confidence of a detection that counts.
 
-    Inputs: truth and scores, one tuple per image, as in :mod:`pybench.box_scores`.
+    Inputs: truth and scores, one tuple per image, as in :mod:`pybench.scoring.boxes`.
     Returns: per object class, None for a class neither present nor detected; overall the mean of
         the defined.
     Raises: ValueError for shapes, classes out of range or values that are not finite.
@@ -43,19 +41,14 @@ class CentroidF1:
     radius: float = 2.0
     threshold: float = 0.5
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "boxes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = "van Rijsbergen: Information Retrieval, Butterworths 1979, chapter 7"
 
     def __post_init__(self) -> None:
         require(self.radius >= 0, "radius", ">= 0", self.radius)
 
-    def __call__(
-        self, truth: Truth, scores: Scores, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        images, names = box_scores.images(truth, scores, classes)
-        sure = box_scores.surer_than(images, self.threshold)
-        return with_mean(names[1:], box_scores.f1(sure, names, box_scores.closeness, -self.radius))
+    def score(self, pictures: Sequence[Image], number: int) -> Score:
+        """Score one class of objects."""
+        hits, said, there = sure_detections(
+            pictures, number, closeness, -self.radius, self.threshold
+        )
+        return 2 * hits / (said + there) if said + there else None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-from numpy.typing import ArrayLike
+from typing import ClassVar
 
 from pybench.checks import require
-from pybench.class_scores import calibration_gap, equal_width, probabilities, with_mean
-from pybench.types import Kind
+from pybench.scoring.classes import (
+    ProbabilityMetric,
+    Score,
+    Scored,
+    calibration_gap,
+    equal_width,
+    with_mean,
+)
 
 
 @dataclass(frozen=True)
-class ClasswiseEce:
+class ClasswiseEce(ProbabilityMetric):
     r"""How far the probability of each class is from its frequency, over bins of equal width.
 
     .. math:: \sum_b \frac{n_b}{N}\,|\mathrm{freq}_{bc} - \overline{p}_{bc}|
@@ -36,10 +39,6 @@ class ClasswiseEce:
 
     bins: int = 15
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = False
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Kull, Perello-Nieto, Kaengsepp, Silva Filho, Song, Flach: Beyond Temperature Scaling, "
         "NeurIPS 2019, eq. (3)"
@@ -48,11 +47,8 @@ class ClasswiseEce:
     def __post_init__(self) -> None:
         require(self.bins >= 1, "bins", ">= 1", self.bins)
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        data = probabilities(truth, scores, classes)
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
         values = [
             calibration_gap(column, data.truth == c, equal_width(column, self.bins))
             for c, column in enumerate(data.scores.T)

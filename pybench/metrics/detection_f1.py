@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pybench import box_scores
-from pybench.box_scores import Scores, Truth
 from pybench.checks import require
-from pybench.class_scores import with_mean
-from pybench.types import Kind
+from pybench.scoring.boxes import BoxMetric, Image, overlap, sure_detections
+from pybench.scoring.classes import Score
 
 
 @dataclass(frozen=True)
-class DetectionF1:
+class DetectionF1(BoxMetric):
     r"""Harmonic mean of the precision and recall of sure detections, class by class.
 
     .. math:: F_c = 2 TP_c / (P_c + G_c) \quad \text{for } P_c \text{ detections and } G_c
@@ -24,7 +22,7 @@ class DetectionF1:
         iou: least overlap of a detection and its object, in (0, 1].
         threshold: least confidence of a detection that counts.
 
-    Inputs: truth and scores, one tuple per image, as in :mod:`pybench.box_scores`.
+    Inputs: truth and scores, one tuple per image, as in :mod:`pybench.scoring.boxes`.
     Returns: per object class, None for a class neither present nor detected; overall the mean of
         the defined.
     Raises: ValueError for shapes, classes out of range or values that are not finite.
@@ -41,10 +39,6 @@ class DetectionF1:
     iou: float = 0.5
     threshold: float = 0.5
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "boxes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "van Rijsbergen: Information Retrieval, Butterworths 1979, chapter 7; Everingham, "
         "Van Gool, Williams, Winn, Zisserman: The Pascal Visual Object Classes Challenge, IJCV 2010"
@@ -53,10 +47,7 @@ class DetectionF1:
     def __post_init__(self) -> None:
         require(0 < self.iou <= 1, "iou", "in (0, 1]", self.iou)
 
-    def __call__(
-        self, truth: Truth, scores: Scores, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        images, names = box_scores.images(truth, scores, classes)
-        sure = box_scores.surer_than(images, self.threshold)
-        return with_mean(names[1:], box_scores.f1(sure, names, box_scores.overlap, self.iou))
+    def score(self, pictures: Sequence[Image], number: int) -> Score:
+        """Score one class of objects."""
+        hits, said, there = sure_detections(pictures, number, overlap, self.iou, self.threshold)
+        return 2 * hits / (said + there) if said + there else None

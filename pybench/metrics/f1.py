@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import confusion, ratios, scored, with_mean
-from pybench.types import Kind
+from pybench.scoring.classes import ClassMetric, Score, Scored, confusion, ratios, with_mean
 
 
 @dataclass(frozen=True)
-class F1:
+class F1(ClassMetric):
     r"""Harmonic mean of precision and recall, class by class.
 
     .. math:: F_c = 2 TP_c / (2 TP_c + FP_c + FN_c)
@@ -29,17 +25,10 @@ class F1:
         {'': 0.6666666666666666, 'deer': 0.6666666666666666, 'boar': 0.6666666666666666}
     """
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = "van Rijsbergen: Information Retrieval, Butterworths 1979, chapter 7"
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        data = scored(truth, scores, classes)
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
         counts = confusion(data)
         found = counts.sum(0) + counts.sum(1)
         return with_mean(data.classes, ratios(2 * counts.diagonal(), found))

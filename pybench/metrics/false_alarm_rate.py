@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench import video_scores
 from pybench.checks import require
-from pybench.types import Kind
+from pybench.scoring.classes import Score
+from pybench.scoring.videos import Video, VideoMetric
 
 
 @dataclass(frozen=True)
-class FalseAlarmRate:
+class FalseAlarmRate(VideoMetric):
     r"""Share of the frames of normal videos that raise an alarm.
 
     .. math:: \frac{1}{F} \sum_f [s(f) \ge \theta]
@@ -23,7 +20,7 @@ class FalseAlarmRate:
     Fields:
         threshold: score from which on a frame raises an alarm, finite.
 
-    Inputs: truth and scores, one array per video, as in :mod:`pybench.video_scores`.
+    Inputs: truth and scores, one array per video, as in :mod:`pybench.scoring.videos`.
     Returns: the overall value; None without a normal video.
     Raises: ValueError for shapes, classes out of range or scores that are not finite.
     Source: Sultani, Chen, Shah: Real-World Anomaly Detection in Surveillance Videos, CVPR 2018,
@@ -36,10 +33,7 @@ class FalseAlarmRate:
 
     threshold: float = 0.5
 
-    unit: ClassVar[str] = "fraction"
     higher_is_better: ClassVar[bool] = False
-    kind: ClassVar[Kind] = "bags"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Sultani, Chen, Shah: Real-World Anomaly Detection in Surveillance Videos, CVPR 2018, "
         "section 5.3"
@@ -48,14 +42,9 @@ class FalseAlarmRate:
     def __post_init__(self) -> None:
         require(math.isfinite(self.threshold), "threshold", "finite", self.threshold)
 
-    def __call__(
-        self,
-        truth: Sequence[ArrayLike],
-        scores: Sequence[ArrayLike],
-        *,
-        classes: Sequence[str] | None = None,
-    ) -> dict[str, float | None]:
-        """Score."""
-        found, _ = video_scores.videos(truth, scores, classes)
-        _, frames = video_scores.pooled(video for video in found if not video.abnormal)
-        return {"": float((frames >= self.threshold).mean()) if len(frames) else None}
+    def score(self, found: list[Video], names: tuple[str, ...]) -> dict[str, Score]:
+        """Score checked videos."""
+        normal = [video for video in found if not video.abnormal]
+        frames = sum(int(video.misses.sum()) for video in normal)
+        alarms = sum(int(v.misses[v.scores >= self.threshold].sum()) for v in normal)
+        return {"": alarms / frames if frames else None}

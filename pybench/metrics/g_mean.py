@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import confusion, ratios, scored
-from pybench.types import Kind
+from pybench.scoring.classes import ClassMetric, Score, Scored, confusion, ratios
 
 
 @dataclass(frozen=True)
-class GMean:
+class GMean(ClassMetric):
     r"""Geometric mean over classes of the share that is found: 0 once a class is never found.
 
     .. math:: \left(\prod_c TP_c / (TP_c + FN_c)\right)^{1/K}
@@ -30,18 +26,12 @@ class GMean:
         {'': 0.5}
     """
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Kubat, Matwin: Addressing the Curse of Imbalanced Training Sets, ICML 1997"
     )
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        counts = confusion(scored(truth, scores, classes))
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
+        counts = confusion(data)
         found = [share for share in ratios(counts.diagonal(), counts.sum(1)) if share is not None]
         return {"": math.prod(found) ** (1 / len(found)) if found else None}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import confusion, scored
-from pybench.types import Kind
+from pybench.scoring.classes import ClassMetric, Score, Scored, confusion
 
 
 @dataclass(frozen=True)
-class Kappa:
+class Kappa(ClassMetric):
     r"""Agreement of prediction and truth beyond chance; 1 is perfect, 0 is chance.
 
     .. math:: \frac{p_o - p_e}{1 - p_e}, \quad p_o = \frac{1}{N}\sum_c TP_c, \quad
@@ -32,19 +28,14 @@ class Kappa:
     """
 
     unit: ClassVar[str] = "agreement"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Cohen: A Coefficient of Agreement for Nominal Scales, "
         "Educational and Psychological Measurement 1960, eq. (1)"
     )
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        counts = confusion(scored(truth, scores, classes))
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
+        counts = confusion(data)
         there, said = counts.sum(1).tolist(), counts.sum(0).tolist()
         size, right = sum(there), int(counts.trace())
         chance = sum(t * p for t, p in zip(there, said, strict=True))

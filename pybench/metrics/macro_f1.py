@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import confusion, mean, ratios, scored
-from pybench.types import Kind
+from pybench.scoring.classes import ClassMetric, Score, Scored, confusion, mean, ratios
 
 
 @dataclass(frozen=True)
-class MacroF1:
+class MacroF1(ClassMetric):
     r"""Mean over classes of their F1, each class counting the same.
 
     .. math:: \frac{1}{K} \sum_c F_c, \quad F_c = 2 TP_c / (2 TP_c + FP_c + FN_c)
@@ -29,16 +25,9 @@ class MacroF1:
         {'': 0.6666666666666666}
     """
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = "Opitz, Burst: Macro F1 and Macro F1, 2019, the mean of F1 scores"
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        data = scored(truth, scores, classes)
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
         counts = confusion(data)
         return {"": mean(ratios(2 * counts.diagonal(), counts.sum(0) + counts.sum(1)))}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import confusion, scored
-from pybench.types import Kind
+from pybench.scoring.classes import ClassMetric, Score, Scored, confusion
 
 
 @dataclass(frozen=True)
-class Mcc:
+class Mcc(ClassMetric):
     r"""Correlation of prediction and truth, in [-1, 1]; 0 is no better than guessing.
 
     .. math:: \frac{N \sum_c TP_c - \sum_c t_c p_c}{\sqrt{(N^2 - \sum_c t_c^2)(N^2 - \sum_c p_c^2)}}
@@ -33,19 +29,14 @@ class Mcc:
     """
 
     unit: ClassVar[str] = "correlation"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Gorodkin: Comparing Two K-category Assignments by a K-category Correlation Coefficient, "
         "Computational Biology and Chemistry 2004, eq. (8)"
     )
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        counts = confusion(scored(truth, scores, classes))
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
+        counts = confusion(data)
         # Python integers: the products outgrow 64 bits at 60,000 samples.
         there, said = counts.sum(1).tolist(), counts.sum(0).tolist()
         size, right = sum(there), int(counts.trace())

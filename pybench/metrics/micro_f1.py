@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import confusion, scored
-from pybench.types import Kind
+from pybench.scoring.classes import ClassMetric, Score, Scored, confusion
 
 
 @dataclass(frozen=True)
-class MicroF1:
+class MicroF1(ClassMetric):
     r"""F1 of all classes' decisions pooled; with one label per sample it equals accuracy.
 
     .. math:: 2 TP / (2 TP + FP + FN), \quad TP = \sum_c TP_c, \dots
@@ -28,19 +24,13 @@ class MicroF1:
         {'': 0.6666666666666666}
     """
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Sokolova, Lapalme: A Systematic Analysis of Performance Measures, 2009, table 3"
     )
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        counts = confusion(scored(truth, scores, classes))
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
+        counts = confusion(data)
         right, drawn = int(counts.trace()), int(counts.sum())
         # Each wrong sample is missed by its class and falsely claimed by another.
         return {"": 2 * right / (2 * right + 2 * (drawn - right)) if drawn else None}

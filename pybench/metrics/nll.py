@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from pybench.class_scores import by_class, probabilities
-from pybench.types import Kind
+from pybench.scoring.classes import ProbabilityMetric, Score, Scored, by_class
 
 
 @dataclass(frozen=True)
-class Nll:
+class Nll(ProbabilityMetric):
     r"""Mean negative log probability of the true class; it punishes certain mistakes hardest.
 
     .. math:: -\frac{1}{N} \sum_i \log p_{i y_i}
@@ -32,18 +29,12 @@ class Nll:
     """
 
     unit: ClassVar[str] = "nats"
-    higher_is_better: ClassVar[bool] = False
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Good: Rational Decisions, Journal of the Royal Statistical Society B 1952"
     )
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        data = probabilities(truth, scores, classes)
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
         right = data.scores[np.arange(len(data.truth)), data.truth]
         # abs: the log of 1 is to be 0, not -0.
         return by_class(data, np.abs(np.log(np.maximum(right, np.finfo(np.float64).tiny))))

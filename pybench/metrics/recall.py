@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import confusion, ratios, scored, with_mean
-from pybench.types import Kind
+from pybench.scoring.classes import ClassMetric, Score, Scored, confusion, ratios, with_mean
 
 
 @dataclass(frozen=True)
-class Recall:
+class Recall(ClassMetric):
     r"""Share of a class that is found.
 
     .. math:: R_c = TP_c / (TP_c + FN_c)
@@ -28,16 +24,9 @@ class Recall:
         {'': 0.75, 'deer': 0.5, 'boar': 1.0}
     """
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = "van Rijsbergen: Information Retrieval, Butterworths 1979, chapter 7"
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        data = scored(truth, scores, classes)
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
         counts = confusion(data)
         return with_mean(data.classes, ratios(counts.diagonal(), counts.sum(1)))

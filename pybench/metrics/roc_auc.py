@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import scored, with_mean
-from pybench.curves import binary_roc_auc
-from pybench.types import Kind
+from pybench import core
+from pybench.scoring.classes import ClassMetric, Score, Scored, with_mean
 
 
 @dataclass(frozen=True)
-class RocAuc:
+class RocAuc(ClassMetric):
     r"""Chance that a sample of a class ranks above one of another class, ties counting half.
 
     .. math:: P(s_c(x) > s_c(x')) + \tfrac12 P(s_c(x) = s_c(x')), \quad y = c \ne y'
@@ -32,20 +28,10 @@ class RocAuc:
         {'': 0.5, 'deer': 0.5, 'boar': 0.5}
     """
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "Hanley, McNeil: The Meaning and Use of the Area under a ROC Curve, Radiology 1982"
     )
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        data = scored(truth, scores, classes)
-        values = [
-            binary_roc_auc(data.truth == c, data.scores[:, c]) for c in range(len(data.classes))
-        ]
-        return with_mean(data.classes, values)
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
+        return with_mean(data.classes, core.roc_auc(data.truth, data.scores))

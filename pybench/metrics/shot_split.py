@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pybench.checks import require
-from pybench.class_scores import confusion, mean, ratios, scored
-from pybench.types import Kind
+from pybench.scoring.classes import confusion, mean, ratios, scored
+from pybench.types import BootstrapUnit, Kind
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ShotSplit:
     unit: ClassVar[str] = "fraction"
     higher_is_better: ClassVar[bool] = True
     kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
+    bootstrap: ClassVar[BootstrapUnit] = "sample"
     reads_counts: ClassVar[bool] = True
     source: ClassVar[str] = (
         "Liu, Miao, Zhan, Wang, Gong, Yu: Large-Scale Long-Tailed Recognition in an Open World, "

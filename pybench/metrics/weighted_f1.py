@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from pybench.class_scores import confusion, ratios, scored
-from pybench.types import Kind
+from pybench.scoring.classes import ClassMetric, Score, Scored, confusion, ratios
 
 
 @dataclass(frozen=True)
-class WeightedF1:
+class WeightedF1(ClassMetric):
     r"""Mean over samples of the F1 of their class: dominated by the frequent classes.
 
     .. math:: \sum_c \frac{n_c}{N} F_c, \quad F_c = 2 TP_c / (2 TP_c + FP_c + FN_c)
@@ -28,19 +24,13 @@ class WeightedF1:
         {'': 0.5333333333333333}
     """
 
-    unit: ClassVar[str] = "fraction"
-    higher_is_better: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "classes"
-    bootstrap: ClassVar[Literal["sample", "group"]] = "sample"
     source: ClassVar[str] = (
         "van Rijsbergen: Information Retrieval, Butterworths 1979, chapter 7, weighted by support"
     )
 
-    def __call__(
-        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
-    ) -> dict[str, float | None]:
-        """Score."""
-        counts = confusion(scored(truth, scores, classes))
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
+        counts = confusion(data)
         each = ratios(2 * counts.diagonal(), counts.sum(0) + counts.sum(1))
         size = int(counts.sum())
         total = sum(n * f1 for n, f1 in zip(counts.sum(1).tolist(), each, strict=True) if f1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -15,12 +16,35 @@ from torch import Tensor
 from torch.nn import functional
 
 from pybench.checks import require
-from pybench.types import Batch, Inputs
+from pybench.types import Batch, Donors, Inputs
 
 On: TypeAlias = Literal["copies", "all"]
 """Which samples are changed: only the extra copies that a sampler drew, or all."""
 
+OVERSAMPLING = (
+    "Visual emotion recognition by over-sampling with transforms, table 1, in the semantics of "
+    "Keras preprocessing layers (Chollet et al., 2015)"
+)
+"""Source of the ten transforms of that method."""
+
 PICTURES: frozenset[Inputs] = frozenset({"images", "clips"})
+
+
+class PictureTransform(ABC):
+    """A transform that changes each picture, or the frames of each clip, on its own."""
+
+    on: On
+    takes: ClassVar[frozenset[Inputs]] = PICTURES
+
+    def __call__(
+        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
+    ) -> Batch:
+        """Return the batch with its chosen samples changed."""
+        return each(batch, chosen(self.on, copy), lambda frames: self.change(frames, rng))
+
+    @abstractmethod
+    def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change frames (T, 3, H, W) of uint8, all alike; an image is one frame."""
 
 
 def chosen(on: On, copy: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from pybench.checks import require
-from pybench.transforms._pictures import PICTURES, On, chosen, each
-from pybench.types import Batch, Donors, Inputs
+from pybench.transforms._pictures import OVERSAMPLING, On, PictureTransform
 
 
 @dataclass(frozen=True)
-class Blur:
+class Blur(PictureTransform):
     """Blur with a Gaussian whose kernel size is drawn from the odd numbers of a range.
 
     Fields:
@@ -39,25 +37,15 @@ class Blur:
     most: int = 7
     on: On = "all"
 
-    takes: ClassVar[frozenset[Inputs]] = PICTURES
-    source: ClassVar[str] = (
-        "Visual emotion recognition by over-sampling with transforms, table 1, in the semantics of "
-        "Keras preprocessing layers (Chollet et al., 2015)"
-    )
+    source: ClassVar[str] = OVERSAMPLING
 
     def __post_init__(self) -> None:
         odd = self.least % 2 == self.most % 2 == 1
         fine = odd and 1 <= self.least <= self.most
         require(fine, "least and most", "odd, 1 <= least <= most", (self.least, self.most))
 
-    def __call__(
-        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
-    ) -> Batch:
-        """Return the batch with its chosen samples changed."""
-
-        def change(frames: Tensor) -> Tensor:
-            size = int(2 * rng.integers(self.least // 2, self.most // 2 + 1) + 1)
-            changed: Tensor = functional.gaussian_blur(frames, [size, size])
-            return changed
-
-        return each(batch, chosen(self.on, copy), change)
+    def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change frames (T, 3, H, W) alike."""
+        size = int(2 * rng.integers(self.least // 2, self.most // 2 + 1) + 1)
+        changed: Tensor = functional.gaussian_blur(frames, [size, size])
+        return changed

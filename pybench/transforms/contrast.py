@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from pybench.checks import require
-from pybench.transforms._pictures import PICTURES, On, chosen, each, within
-from pybench.types import Batch, Donors, Inputs
+from pybench.transforms._pictures import OVERSAMPLING, On, PictureTransform, within
 
 
 @dataclass(frozen=True)
-class Contrast:
+class Contrast(PictureTransform):
     """Pull the pixels from or towards their mean by a factor drawn evenly.
 
     Fields:
@@ -37,22 +35,12 @@ class Contrast:
     factor: float = 0.3
     on: On = "all"
 
-    takes: ClassVar[frozenset[Inputs]] = PICTURES
-    source: ClassVar[str] = (
-        "Visual emotion recognition by over-sampling with transforms, table 1, in the semantics of "
-        "Keras preprocessing layers (Chollet et al., 2015)"
-    )
+    source: ClassVar[str] = OVERSAMPLING
 
     def __post_init__(self) -> None:
         require(0 <= self.factor <= 1, "factor", "in [0, 1]", self.factor)
 
-    def __call__(
-        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
-    ) -> Batch:
-        """Return the batch with its chosen samples changed."""
-
-        def change(frames: Tensor) -> Tensor:
-            changed: Tensor = functional.adjust_contrast(frames, 1 + within(rng, self.factor))
-            return changed
-
-        return each(batch, chosen(self.on, copy), change)
+    def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change frames (T, 3, H, W) alike."""
+        changed: Tensor = functional.adjust_contrast(frames, 1 + within(rng, self.factor))
+        return changed

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from pybench.checks import require
-from pybench.transforms._pictures import PICTURES, On, chosen, each
-from pybench.types import Batch, Donors, Inputs
+from pybench.transforms._pictures import OVERSAMPLING, On, PictureTransform
 
 
 @dataclass(frozen=True)
-class Crop:
+class Crop(PictureTransform):
     """Cut out a part at a random place and enlarge it to the whole.
 
     Fields:
@@ -37,26 +35,16 @@ class Crop:
     share: float = 200 / 224
     on: On = "all"
 
-    takes: ClassVar[frozenset[Inputs]] = PICTURES
-    source: ClassVar[str] = (
-        "Visual emotion recognition by over-sampling with transforms, table 1, in the semantics of "
-        "Keras preprocessing layers (Chollet et al., 2015)"
-    )
+    source: ClassVar[str] = OVERSAMPLING
 
     def __post_init__(self) -> None:
         require(0 < self.share <= 1, "share", "in (0, 1]", self.share)
 
-    def __call__(
-        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
-    ) -> Batch:
-        """Return the batch with its chosen samples changed."""
-
-        def change(frames: Tensor) -> Tensor:
-            sides = frames.shape[-2:]
-            height, width = (max(1, round(self.share * side)) for side in sides)
-            top = int(rng.integers(sides[0] - height + 1))
-            left = int(rng.integers(sides[1] - width + 1))
-            changed: Tensor = functional.resized_crop(frames, top, left, height, width, list(sides))
-            return changed
-
-        return each(batch, chosen(self.on, copy), change)
+    def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change frames (T, 3, H, W) alike."""
+        sides = frames.shape[-2:]
+        height, width = (max(1, round(self.share * side)) for side in sides)
+        top = int(rng.integers(sides[0] - height + 1))
+        left = int(rng.integers(sides[1] - width + 1))
+        changed: Tensor = functional.resized_crop(frames, top, left, height, width, list(sides))
+        return changed

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pybench.checks import require
-from pybench.transforms._pictures import PICTURES, On, chosen, each
-from pybench.types import Batch, Donors, Inputs
+from pybench.transforms._pictures import OVERSAMPLING, On, PictureTransform
 
 GRAY = 128
 
 
 @dataclass(frozen=True)
-class Cutout:
+class Cutout(PictureTransform):
     """Cover a square at a random place with gray.
 
     Fields:
@@ -39,26 +37,16 @@ class Cutout:
     most: float = 70 / 224
     on: On = "all"
 
-    takes: ClassVar[frozenset[Inputs]] = PICTURES
-    source: ClassVar[str] = (
-        "Visual emotion recognition by over-sampling with transforms, table 1, in the semantics of "
-        "Keras preprocessing layers (Chollet et al., 2015)"
-    )
+    source: ClassVar[str] = OVERSAMPLING
 
     def __post_init__(self) -> None:
         require(0 <= self.most <= 1, "most", "in [0, 1]", self.most)
 
-    def __call__(
-        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
-    ) -> Batch:
-        """Return the batch with its chosen samples changed."""
-
-        def change(frames: Tensor) -> Tensor:
-            height, width = frames.shape[-2:]
-            side = int(rng.integers(round(self.most * min(height, width)) + 1))
-            top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
-            covered = frames.clone()
-            covered[..., top : top + side, left : left + side] = GRAY
-            return covered
-
-        return each(batch, chosen(self.on, copy), change)
+    def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change frames (T, 3, H, W) alike."""
+        height, width = frames.shape[-2:]
+        side = int(rng.integers(round(self.most * min(height, width)) + 1))
+        top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
+        covered = frames.clone()
+        covered[..., top : top + side, left : left + side] = GRAY
+        return covered

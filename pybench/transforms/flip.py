@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from pybench.transforms._pictures import PICTURES, On, chosen, each
-from pybench.types import Batch, Donors, Inputs
+from pybench.transforms._pictures import OVERSAMPLING, On, PictureTransform
 
 
 @dataclass(frozen=True)
-class Flip:
+class Flip(PictureTransform):
     """Mirror at the vertical and at the horizontal axis, each with chance 1/2.
 
     Fields:
@@ -37,21 +35,11 @@ class Flip:
     vertical: bool = True
     on: On = "all"
 
-    takes: ClassVar[frozenset[Inputs]] = PICTURES
-    source: ClassVar[str] = (
-        "Visual emotion recognition by over-sampling with transforms, table 1, in the semantics of "
-        "Keras preprocessing layers (Chollet et al., 2015)"
-    )
+    source: ClassVar[str] = OVERSAMPLING
 
-    def __call__(
-        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
-    ) -> Batch:
-        """Return the batch with its chosen samples changed."""
-
-        def change(frames: Tensor) -> Tensor:
-            sideways, upside_down = rng.random(2) < 0.5
-            axes = [3] * bool(self.horizontal and sideways)
-            axes += [2] * bool(self.vertical and upside_down)
-            return frames.flip(axes)
-
-        return each(batch, chosen(self.on, copy), change)
+    def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change frames (T, 3, H, W) alike."""
+        sideways, upside_down = rng.random(2) < 0.5
+        axes = [3] * bool(self.horizontal and sideways)
+        axes += [2] * bool(self.vertical and upside_down)
+        return frames.flip(axes)

@@ -16,6 +16,7 @@ class Identity:
     """Train on the samples as they are."""
 
     takes: ClassVar[frozenset[Inputs]] = frozenset({"images", "clips", "features", "cells"})
+    takes_bags: ClassVar[bool] = True
 
     def __call__(
         self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import v2
 
 from pybench.checks import require
-from pybench.transforms._pictures import PICTURES, On, chosen, each, seeded
-from pybench.types import Batch, Donors, Inputs
+from pybench.transforms._pictures import On, PictureTransform, seeded
 
 
 @dataclass(frozen=True)
-class RandAugment:
+class RandAugment(PictureTransform):
     """A few operations drawn evenly from 14, all at one magnitude.
 
     Fields:
@@ -40,7 +38,6 @@ class RandAugment:
     m: int = 9
     on: On = "all"
 
-    takes: ClassVar[frozenset[Inputs]] = PICTURES
     source: ClassVar[str] = (
         "Cubuk, Zoph, Shlens, Le: RandAugment: Practical Automated Data Augmentation with a "
         "Reduced Search Space, CVPR 2020, figure 2"
@@ -50,15 +47,9 @@ class RandAugment:
         require(self.n >= 0, "n", ">= 0", self.n)
         require(0 <= self.m <= 30, "m", "in [0, 30]", self.m)
 
-    def __call__(
-        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
-    ) -> Batch:
-        """Return the batch with its chosen samples changed."""
+    def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change frames (T, 3, H, W) alike."""
         augment = v2.RandAugment(num_ops=self.n, magnitude=self.m)
-
-        def change(frames: Tensor) -> Tensor:
-            with seeded(rng):
-                changed: Tensor = augment(frames)
-            return changed
-
-        return each(batch, chosen(self.on, copy), change)
+        with seeded(rng):
+            changed: Tensor = augment(frames)
+        return changed

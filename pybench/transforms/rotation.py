@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pybench.checks import require
-from pybench.transforms._pictures import PICTURES, On, chosen, each, warp, within
-from pybench.types import Batch, Donors, Inputs
+from pybench.transforms._pictures import OVERSAMPLING, On, PictureTransform, warp, within
 
 
 @dataclass(frozen=True)
-class Rotation:
+class Rotation(PictureTransform):
     """Turn about the centre by an angle drawn evenly.
 
     Fields:
@@ -37,21 +35,11 @@ class Rotation:
     turn: float = 0.125
     on: On = "all"
 
-    takes: ClassVar[frozenset[Inputs]] = PICTURES
-    source: ClassVar[str] = (
-        "Visual emotion recognition by over-sampling with transforms, table 1, in the semantics of "
-        "Keras preprocessing layers (Chollet et al., 2015)"
-    )
+    source: ClassVar[str] = OVERSAMPLING
 
     def __post_init__(self) -> None:
         require(0 <= self.turn <= 1, "turn", "in [0, 1]", self.turn)
 
-    def __call__(
-        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
-    ) -> Batch:
-        """Return the batch with its chosen samples changed."""
-
-        def change(frames: Tensor) -> Tensor:
-            return warp(frames, turn=2 * math.pi * within(rng, self.turn))
-
-        return each(batch, chosen(self.on, copy), change)
+    def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change frames (T, 3, H, W) alike."""
+        return warp(frames, turn=2 * math.pi * within(rng, self.turn))

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import v2
 
-from pybench.transforms._pictures import PICTURES, On, chosen, each, seeded
-from pybench.types import Batch, Donors, Inputs
+from pybench.transforms._pictures import On, PictureTransform, seeded
 
 
 @dataclass(frozen=True)
-class TrivialAugment:
+class TrivialAugment(PictureTransform):
     """One operation drawn evenly from 14, at a magnitude drawn evenly.
 
     Fields:
@@ -35,21 +33,14 @@ class TrivialAugment:
 
     on: On = "all"
 
-    takes: ClassVar[frozenset[Inputs]] = PICTURES
     source: ClassVar[str] = (
         "Mueller, Hutter: TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation, "
         "ICCV 2021"
     )
 
-    def __call__(
-        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
-    ) -> Batch:
-        """Return the batch with its chosen samples changed."""
+    def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change frames (T, 3, H, W) alike."""
         augment = v2.TrivialAugmentWide()
-
-        def change(frames: Tensor) -> Tensor:
-            with seeded(rng):
-                changed: Tensor = augment(frames)
-            return changed
-
-        return each(batch, chosen(self.on, copy), change)
+        with seeded(rng):
+            changed: Tensor = augment(frames)
+        return changed

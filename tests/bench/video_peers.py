@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-# reader(paths of clips, case, frames, size) does the work and returns nothing.
+# Clip, case, number of frames, size -> pictures.
 Reader = Callable[[Path, str, int, int], Any]
 
 OURS = "pybench"
@@ -325,12 +325,17 @@ def report(
     versions = {READERS[name][0]: crew[0].hello["version"] for name, crew in workers.items()}
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
     print(f"{'case':34} {'ours ms':>9} {'(CPU)':>9} {'peer ms':>9}  ratio  best peer")
+    grown: dict[str, float] = {}
     for case, frames, size, stems in TABLE:
         for name in stems:
             if only not in f"{case} {name}":
                 continue
             [clip] = [path for path in folder.iterdir() if path.stem == name]
-            yield row(f"{case} {name}", measure(workers, [clip], case, frames, size, runs))
+            rows = measure(workers, [clip], case, frames, size, runs)
+            grown.update({reader: found.get("grown_mb", 0.0) for reader, found in rows.items()})
+            yield row(f"{case} {name}", rows)
+    text = ", ".join(f"{reader} {mb:.0f}" for reader, mb in grown.items())
+    print(f"memory at its peak, MB above that after the import: {text}")
     for crew in workers.values():
         crew[0].close()
     if only in "many":
@@ -371,17 +376,19 @@ def make_clips(folder: Path, footage: list[Path]) -> None:
             ["ffmpeg", "-nostdin", "-y", "-v", "error", *map(str, arguments)], check=True
         )
 
-    def encode(source: list[str | Path], name: str, *settings: str) -> None:
-        if not (folder / name).exists():
-            ffmpeg(*source, "-an", *settings, folder / f"part_{name}")
-            (folder / f"part_{name}").rename(folder / name)
+    def encode(source: list[str], name: str, *settings: str) -> None:
+        path = folder / name
+        if not path.exists():
+            part = path.with_name(f"part_{path.name}")
+            ffmpeg(*source, "-an", *settings, part)
+            part.rename(path)
 
-    def source(name: str, width: int, height: int, frames: int) -> list[str | Path]:
+    def source(name: str, width: int, height: int, frames: int) -> list[str]:
         """A nearly lossless original."""
         shape = f"scale={width}:{height},setsar=1,format=yuv420p"
-        pieces: list[str | Path] = []
+        pieces: list[str] = []
         for path in footage:
-            pieces += ["-stream_loop", "4", "-i", path]
+            pieces += ["-stream_loop", "4", "-i", str(path)]
         if not footage:
             pieces = ["-f", "lavfi", "-i", f"testsrc2=s={width}x{height}:r=30"]
             pieces += ["-f", "lavfi", "-i", f"mandelbrot=s={width}x{height}:r=30"]
@@ -393,9 +400,8 @@ def make_clips(folder: Path, footage: list[Path]) -> None:
         joined += "".join(f"[v{k}]" for k in range(inputs)) + f"concat=n={inputs}:v=1"
         fast = ["-r", "30", "-frames:v", str(frames), "-c:v", "libx264", "-preset", "ultrafast"]
         encode([*pieces, "-filter_complex", joined], name, *fast, "-crf", "10")
-        return ["-i", folder / name]
+        return ["-i", str(folder / name)]
 
-    (folder / "sources").mkdir(exist_ok=True)
     x264 = ["-c:v", "libx264"]
     small = source("source_240.mp4", 320, 240, 3000)
     encode(small, "cctv240_g12.mp4", *x264, "-g", "12", "-bf", "3")
@@ -407,20 +413,18 @@ def make_clips(folder: Path, footage: list[Path]) -> None:
     encode(middle, "dash720_hevc.mp4", *("-c:v", "libx265", "-preset", "fast", "-frames:v", "300"))
     large = source("source_1080.mp4", 1920, 1080, 600)
     encode(large, "dash1080_g30.mp4", *x264, "-g", "30", "-bf", "2")
-    encoded: list[str | Path] = ["-i", folder / "cctv240_g12.mp4"]
+    encoded = ["-i", str(folder / "cctv240_g12.mp4")]
     encode(encoded, "cctv240_mkv.mkv", "-c", "copy")
     encode(encoded, "cctv240_ts.ts", "-c", "copy")
     encode(encoded, "cctv240_mpeg4_avi.avi", *("-c:v", "mpeg4", "-q:v", "5", "-g", "12"))
     many = folder / "many"
     many.mkdir(exist_ok=True)
     for k in range(10):
-        for count, original, gop in [(8, small, "250"), (2, middle, "30")]:
-            name = f"many/{original[-1].stem}_{k}.mp4"  # type: ignore[union-attr]
-            cut: list[str | Path] = ["-ss", str(3 * k), *original]
-            ((folder / "part_many").mkdir(exist_ok=True))
-            encode(cut, name, *x264, "-frames:v", "300", "-g", gop)
-            for copy in range(1, count):
-                shutil.copy(folder / name, folder / name.replace(".mp4", f"_{copy}.mp4"))
+        for kind, copies, original, gop in [("cctv", 8, small, "250"), ("dash", 2, middle, "30")]:
+            first = f"many/{kind}_{k}_0.mp4"
+            encode(["-ss", str(3 * k), *original], first, *x264, "-frames:v", "300", "-g", gop)
+            for copy in range(1, copies):
+                shutil.copy(folder / first, folder / f"many/{kind}_{k}_{copy}.mp4")
 
 
 def main() -> None:

@@ -78,21 +78,36 @@ where
     py.detach(|| {
         let receiver = receiver;
         // The scope ends when the kernel has ended, interrupted or not: its borrows stay valid.
-        pool.in_place_scope(|scope| {
-            scope.spawn(|_| {
-                let _ = sender.send(guarded(|| work(&interrupt)));
-            });
-            loop {
-                if let Ok(outcome) = receiver.recv_timeout(TICK) {
-                    return outcome;
+        waiting(|| {
+            pool.in_place_scope(|scope| {
+                scope.spawn(|_| {
+                    let _ = sender.send(pooled(|| guarded(|| work(&interrupt))));
+                });
+                loop {
+                    if let Ok(outcome) = receiver.recv_timeout(TICK) {
+                        return outcome;
+                    }
+                    if let Some(raised) = Python::attach(|py| py.check_signals().err()) {
+                        interrupt.raise();
+                        return Err(raised);
+                    }
                 }
-                if let Some(raised) = Python::attach(|py| py.check_signals().err()) {
-                    interrupt.raise();
-                    return Err(raised);
-                }
-            }
+            })
         })
     })
+}
+
+/// What the calling thread does while the pool works: the instruction gate stops counting at this
+/// symbol, for how often a waiting thread wakes depends on the clock.
+#[inline(never)]
+fn waiting<T>(wait: impl FnOnce() -> T) -> T {
+    wait()
+}
+
+/// The kernel on a thread of the pool, where the instruction gate starts counting.
+#[inline(never)]
+fn pooled<T>(work: impl FnOnce() -> T) -> T {
+    work()
 }
 
 /// Runs work that brings its own threads, on a thread of its own and without the GIL.

@@ -41,13 +41,38 @@ impl Failure for Error {
     }
 }
 
-fn pick(frames: Option<usize>, indices: Option<&[usize]>) -> PyResult<Pick<'_>> {
-    match (frames, indices) {
-        (Some(count), None) => Ok(Pick::Uniform(count)),
-        (None, Some(indices)) => Ok(Pick::Indices(indices)),
-        _ => Err(PyValueError::new_err(
-            "frames or indices must be given, got both or none; leave one out",
-        )),
+/// Which frames, as `pybench.video` has worked it out of its arguments.
+#[derive(FromPyObject)]
+pub struct Choice {
+    plan: String,
+    count: usize,
+    stride: usize,
+    indices: Vec<usize>,
+    times_s: Vec<f64>,
+    /// `count` random words for each clip, if the plan draws.
+    words: Vec<u64>,
+}
+
+impl Choice {
+    fn pick(&self, clip: usize) -> PyResult<Pick<'_>> {
+        let (count, step) = (self.count, self.stride);
+        let words = self.words.chunks_exact(count.max(1)).nth(clip);
+        Ok(match (self.plan.as_str(), words) {
+            ("uniform", _) => Pick::Uniform(count),
+            ("middle", _) => Pick::Middle { count, step },
+            ("stride", _) => Pick::Stride { count, step },
+            ("segments", None) => Pick::Segments(count),
+            ("segments", Some(words)) => Pick::RandomSegments(words),
+            ("random", Some(words)) => Pick::Random(words),
+            ("indices", _) => Pick::Indices(&self.indices),
+            ("times_s", _) => Pick::Times(&self.times_s),
+            (plan, _) => {
+                return Err(PyValueError::new_err(format!(
+                    "plan must be \"uniform\", \"middle\", \"stride\", \"segments\" or \"random\", \
+                     got {plan:?}; choose one"
+                )));
+            }
+        })
     }
 }
 
@@ -122,13 +147,12 @@ impl VideoClip {
         self.0.warnings().to_vec()
     }
 
-    #[pyo3(signature = (out, *, frames, indices, threads, on_error))]
+    #[pyo3(signature = (out, choice, *, threads, on_error))]
     fn sample<'py>(
         &mut self,
         py: Python<'py>,
         mut out: PyReadwriteArrayDyn<'py, u8>,
-        frames: Option<usize>,
-        indices: Option<Vec<usize>>,
+        choice: Choice,
         threads: usize,
         on_error: &str,
     ) -> PyResult<Described<'py>> {
@@ -137,7 +161,7 @@ impl VideoClip {
                 "out must be (T, H, W, 3); allocate it so",
             ));
         };
-        let pick = pick(frames, indices.as_deref())?;
+        let pick = choice.pick(0)?;
         let options = Options {
             size: Some((height, width)),
             threads,
@@ -151,13 +175,12 @@ impl VideoClip {
 
 /// Many clips into one array.
 #[pyfunction]
-#[pyo3(signature = (paths, out, *, frames, indices, threads, on_error))]
+#[pyo3(signature = (paths, out, choice, *, threads, on_error))]
 pub fn video_sample_clips<'py>(
     py: Python<'py>,
     paths: Vec<PathBuf>,
     mut out: PyReadwriteArrayDyn<'py, u8>,
-    frames: Option<usize>,
-    indices: Option<Vec<usize>>,
+    choice: Choice,
     threads: usize,
     on_error: &str,
 ) -> PyResult<Vec<Described<'py>>> {
@@ -166,7 +189,9 @@ pub fn video_sample_clips<'py>(
             "out must be (N, T, H, W, 3); allocate it so",
         ));
     };
-    let pick = pick(frames, indices.as_deref())?;
+    let picks: Vec<Pick<'_>> = (0..paths.len())
+        .map(|clip| choice.pick(clip))
+        .collect::<PyResult<_>>()?;
     let options = Options {
         size: Some((height, width)),
         threads,
@@ -174,7 +199,7 @@ pub fn video_sample_clips<'py>(
     };
     let room = out.as_slice_mut()?;
     let sampled = enter_thread(py, |abort| {
-        pybench_video::sample_clips(&paths, &pick, &options, abort, room)
+        pybench_video::sample_clips(&paths, &picks, &options, abort, room)
     })?;
     Ok(sampled.into_iter().map(|clip| describe(py, clip)).collect())
 }

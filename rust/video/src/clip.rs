@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+/// Times closer than this are the same.
+const ROUNDING_S: f64 = 1e-6;
+
 /// What a clip is, without its pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
@@ -196,10 +199,7 @@ impl Clip {
                 "ask for at least one frame of at least one pixel",
             ));
         }
-        if let Pick::Uniform(_) = pick
-            && !self.known.counted
-            && options.on_damage == OnDamage::Raise
-        {
+        if pick.depends_on_total() && !self.known.counted && options.on_damage == OnDamage::Raise {
             return Err(self.damage("how many frames it had is unknown"));
         }
         // First the fast way; at the first oddity all over again, with care.
@@ -247,9 +247,18 @@ impl Clip {
     }
 
     fn resolve(&self, pick: &Pick<'_>) -> Result<Vec<usize>> {
-        let indices = match pick {
-            Pick::Uniform(count) => plan::uniform(self.known.frames, *count),
+        let total = self.known.frames;
+        let indices = match *pick {
+            Pick::Uniform(count) => plan::uniform(total, count),
+            Pick::Middle { count, step } => {
+                plan::stride(total, count, plan::middle(total, count, step), step)
+            }
+            Pick::Stride { count, step } => plan::stride(total, count, 0, step),
+            Pick::Segments(count) => plan::segments(total, count),
+            Pick::RandomSegments(words) => plan::random_segments(total, words),
+            Pick::Random(words) => plan::random(total, words),
             Pick::Indices(indices) => indices.to_vec(),
+            Pick::Times(seconds) => self.shown_at(seconds)?,
         };
         match indices.iter().find(|&&index| index >= self.known.promised) {
             None => Ok(indices),
@@ -263,6 +272,28 @@ impl Clip {
                 "probe the clip first",
             )),
         }
+    }
+
+    /// The frames on the screen at these seconds from the first.
+    fn shown_at(&self, seconds: &[f64]) -> Result<Vec<usize>> {
+        let starts: Vec<f64> = (0..self.known.frames)
+            .map(|rank| self.time_s(rank))
+            .collect();
+        let end = self.duration_s();
+        let shown = |&at: &f64| {
+            if !(0.0..end).contains(&at) {
+                return Err(Error::new(
+                    ErrorKind::Index,
+                    &self.path,
+                    format!("times_s must be in 0..{end} (the duration), got {at}"),
+                    "probe the clip first",
+                ));
+            }
+            // A time computed as k / fps must not fall just before frame k.
+            let begun = starts.partition_point(|&start| start <= at + ROUNDING_S);
+            Ok(begun.saturating_sub(1))
+        };
+        seconds.iter().map(shown).collect()
     }
 
     fn conclude(

@@ -10,10 +10,14 @@ use std::sync::atomic::AtomicBool;
 /// An open file with its decoder, for use by one thread.
 pub(crate) struct Session<'a> {
     index: &'a Index,
+    parameters: &'a Parameters,
+    threads: usize,
     packets: Packets<'a>,
     decoder: Decoder,
     frame: Frame,
     used: bool,
+    /// The last stretch was damaged, perhaps its headers, which a flush does not forget.
+    tainted: bool,
 }
 
 /// What the receiver of pictures answers: go on, or that was the last one needed.
@@ -29,33 +33,45 @@ impl<'a> Session<'a> {
     pub(crate) fn open(
         path: &'a Path,
         index: &'a Index,
-        parameters: &Parameters,
+        parameters: &'a Parameters,
         threads: usize,
         abort: &'a AtomicBool,
     ) -> Result<Self, Code> {
         Ok(Self {
             index,
+            parameters,
+            threads,
             packets: Packets::open(path, index, abort)?,
             decoder: Decoder::open(parameters, threads)?,
             frame: Frame::new()?,
             used: false,
+            tainted: false,
         })
+    }
+
+    /// Several threads decode, each a picture of its own.
+    pub(crate) fn is_shared_out(&self) -> bool {
+        self.threads > 1
     }
 
     /// Decodes the packets and gives every picture in presentation order.
     ///
-    /// Returns the places of packets that the decoder refused or the container lost parts of.
+    /// Returns the places of packets that the decoder refused or complained about, and of those
+    /// that the container lost parts of.
     pub(crate) fn run(
         &mut self,
         places: RangeInclusive<usize>,
         skip: Option<&Skip<'_>>,
         on_picture: &mut dyn FnMut(&mut Frame) -> Answer,
     ) -> Result<Vec<usize>, Code> {
-        if std::mem::replace(&mut self.used, true) {
+        if std::mem::take(&mut self.tainted) {
+            self.decoder = Decoder::open(self.parameters, self.threads)?;
+        } else if std::mem::replace(&mut self.used, true) {
             self.decoder.flush();
         }
         self.packets.seek(*places.start())?;
         let mut damaged = Vec::new();
+        let end = *places.end();
         for place in places {
             let Some(packet) = self.packets.read()? else {
                 break;
@@ -64,9 +80,6 @@ impl<'a> Session<'a> {
             if packet.bytes().is_empty() {
                 continue;
             }
-            if packet.is_corrupt() || self.index.entries[place].corrupt {
-                damaged.push(place);
-            }
             if skip.is_some_and(|skip| {
                 !self.index.entries[place].key
                     && !(skip.is_wanted)(place)
@@ -74,21 +87,29 @@ impl<'a> Session<'a> {
             }) {
                 continue;
             }
-            match self.decoder.send(Some(packet)) {
-                Ok(()) => {}
+            let refused = match self.decoder.send(Some(packet)) {
+                Ok(()) => false,
                 Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
-                Err(_) => damaged.push(place),
+                Err(_) => true,
+            };
+            let step = self.receive(on_picture)?;
+            let complained = self.decoder.complained();
+            if refused || complained || step == Step::Damage || self.index.entries[place].corrupt {
+                damaged.push(place);
             }
-            match self.receive(on_picture)? {
-                Step::Continue => {}
-                Step::Stop => return Ok(damaged),
-                Step::Damage => damaged.push(place),
+            if step == Step::Stop {
+                return Ok(damaged);
             }
         }
         // Drain: the pictures that wait for their turn come out without feeding more packets.
-        if self.decoder.send(None).is_ok() {
-            self.receive(on_picture)?;
+        let step = match self.decoder.send(None) {
+            Ok(()) => self.receive(on_picture)?,
+            Err(_) => Step::Continue,
+        };
+        if step == Step::Damage || self.decoder.complained() {
+            damaged.push(end);
         }
+        self.tainted = !damaged.is_empty();
         Ok(damaged)
     }
 
@@ -108,6 +129,7 @@ impl<'a> Session<'a> {
     }
 }
 
+#[derive(PartialEq, Eq)]
 enum Step {
     Continue,
     Stop,

@@ -1,5 +1,6 @@
 //! The packets of a clip: what each shows, and when.
 use crate::av::{Code, Demuxer, Packet, Stream};
+use crate::transport;
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -19,7 +20,7 @@ pub(crate) struct Entry {
     pub key: bool,
     /// A picture of the edited clip comes out of this packet.
     pub shown: bool,
-    /// The container lost a part of it.
+    /// The container lost a part of it, or something before it.
     pub corrupt: bool,
 }
 
@@ -32,6 +33,17 @@ pub(crate) enum Order {
     Decoder,
 }
 
+/// How the packets lie in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Each is `size` bytes from `offset` on, word for word.
+    Plain,
+    /// Each is a unit of a transport stream that begins at `offset`.
+    Transport,
+    /// In some way that only the demuxer understands.
+    Demuxed,
+}
+
 /// All packets of a clip and the order of its frames.
 #[derive(Debug, Clone)]
 pub(crate) struct Index {
@@ -39,8 +51,7 @@ pub(crate) struct Index {
     pub order: Order,
     /// The container stopped with an error before its end.
     pub broken: bool,
-    /// Each packet is `size` bytes of the file from `offset` on, word for word.
-    pub in_place: bool,
+    pub layout: Layout,
     /// Decode positions of the shown packets in presentation order.
     shown: Vec<usize>,
 }
@@ -49,7 +60,7 @@ impl Index {
     /// Takes the packets from the tables of the file; `None` when they cannot be relied on.
     pub(crate) fn of_tables(entries: Vec<Entry>, stream: &Stream) -> Option<Self> {
         tells_the_truth(&entries, stream)
-            .then(|| Self::new(entries, Order::Presentation, false, true))
+            .then(|| Self::new(entries, Order::Presentation, false, Layout::Plain))
     }
 
     /// Reads every packet once.
@@ -84,7 +95,7 @@ impl Index {
                 size: packet.bytes().len() as u32,
                 key: packet.is_key(),
                 shown,
-                corrupt: packet.is_corrupt(),
+                corrupt: packet.is_corrupt() || demuxer.complained(),
             });
         }
         let order = if timed && tells_the_truth(&entries, stream) {
@@ -92,22 +103,21 @@ impl Index {
         } else {
             Order::Decoder
         };
-        let in_place = locator.found.len() == entries.len();
-        if in_place {
+        if locator.layout != Layout::Demuxed {
             for (entry, offset) in entries.iter_mut().zip(locator.found) {
                 entry.offset = offset;
             }
         }
         entries.shrink_to_fit();
-        Ok(Self::new(entries, order, broken, in_place))
+        Ok(Self::new(entries, order, broken, locator.layout))
     }
 
-    fn new(entries: Vec<Entry>, order: Order, broken: bool, in_place: bool) -> Self {
+    fn new(entries: Vec<Entry>, order: Order, broken: bool, layout: Layout) -> Self {
         let mut index = Self {
             entries,
             order,
             broken,
-            in_place,
+            layout,
             shown: Vec::new(),
         };
         index.sort();
@@ -204,9 +214,9 @@ struct Locator<'f> {
     buffer: Vec<u8>,
     /// Header bytes in front of the last packet.
     before: usize,
-    /// The places of the packets, up to the first that was not found.
+    /// The places of the packets.
     found: Vec<i64>,
-    lost: bool,
+    layout: Layout,
 }
 
 impl<'f> Locator<'f> {
@@ -219,16 +229,39 @@ impl<'f> Locator<'f> {
             buffer: Vec::new(),
             before: 0,
             found: Vec::new(),
-            lost: false,
+            layout: Layout::Plain,
         }
     }
 
     fn locate(&mut self, packet: &Packet) {
-        if !self.lost {
-            let place = self.search(packet.position(), packet.bytes());
-            self.lost = place.is_none() || !packet.is_plain();
-            self.found.extend(place.filter(|_| !self.lost));
+        let (named, bytes) = (packet.position(), packet.bytes());
+        let mut place = None;
+        if packet.is_plain() && self.layout == Layout::Plain {
+            place = self.search(named, bytes);
         }
+        if place.is_none() && packet.is_plain() && self.may_be_transport() {
+            place = self.assemble(named, bytes);
+        }
+        match place {
+            Some(place) => self.found.push(place),
+            None => self.layout = Layout::Demuxed,
+        }
+    }
+
+    /// What was found so far does not speak against it.
+    fn may_be_transport(&mut self) -> bool {
+        if self.found.is_empty() && self.layout == Layout::Plain {
+            self.layout = Layout::Transport;
+        }
+        self.layout == Layout::Transport
+    }
+
+    fn assemble(&mut self, named: i64, bytes: &[u8]) -> Option<i64> {
+        let start = u64::try_from(named).ok()?;
+        self.buffer.clear();
+        self.buffer.resize(bytes.len(), 0);
+        transport::read(self.file, start, &mut self.buffer).ok()?;
+        (!bytes.is_empty() && self.buffer == bytes).then_some(named)
     }
 
     fn search(&mut self, named: i64, bytes: &[u8]) -> Option<i64> {
@@ -309,7 +342,7 @@ pub(crate) mod tests {
             packets.iter().enumerate().map(entry).collect(),
             Order::Presentation,
             false,
-            false,
+            Layout::Plain,
         )
     }
 

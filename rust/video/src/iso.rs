@@ -475,3 +475,142 @@ fn delay(entries: &[Entry]) -> Option<u16> {
         .map(|(turn, &i)| i.saturating_sub(turn));
     u16::try_from(late.max()?).ok().filter(|&delay| delay <= 16)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn container(name: [u8; 4], body: &[u8]) -> Vec<u8> {
+        let size = (8 + body.len()) as u32;
+        [&size.to_be_bytes()[..], &name, body].concat()
+    }
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_be_bytes()).collect()
+    }
+
+    /// A table with its version and flags, and the number of its rows.
+    fn listing(name: [u8; 4], rows: u32, values: &[u32]) -> Vec<u8> {
+        container(name, &[words(&[0, rows]), words(values)].concat())
+    }
+
+    const ONE: u32 = 1 << 16;
+    const SIZES: [u32; 5] = [10, 20, 30, 40, 50];
+
+    /// Five pictures in two chunks, I P B | P B in decode order, 100 ticks each; the edit hides the
+    /// first 100 ticks, in which nothing is shown.
+    fn movie() -> Vec<u8> {
+        let matrix = [ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30];
+        let extradata = container(*b"avcC", &[1, 100, 0, 30, 0xFF, 0xE0, 0]);
+        let mut entry = vec![0; 78];
+        entry[24..28].copy_from_slice(&[0, 160, 0, 120]);
+        entry.extend(extradata);
+        let entry = container(*b"avc1", &entry);
+        let tables = [
+            container(*b"stsd", &[words(&[0, 1]), entry].concat()),
+            listing(*b"stts", 1, &[5, 100]),
+            listing(*b"ctts", 5, &[1, 100, 1, 200, 1, 0, 1, 200, 1, 0]),
+            listing(*b"stss", 1, &[1]),
+            container(*b"stsz", &[words(&[0, 0, 5]), words(&SIZES)].concat()),
+            listing(*b"stsc", 2, &[1, 3, 1, 2, 2, 1]),
+            listing(*b"stco", 2, &[1000, 2000]),
+        ];
+        let reference = container(
+            *b"dref",
+            &words(&[0, 1, 12, u32::from_be_bytes(*b"url "), 1]),
+        );
+        let information = [
+            container(*b"dinf", &reference),
+            container(*b"stbl", &tables.concat()),
+        ];
+        let mut handler = vec![0; 24];
+        handler[8..12].copy_from_slice(b"vide");
+        let media = [
+            container(*b"mdhd", &words(&[0, 0, 0, 3000, 500, 0])),
+            container(*b"hdlr", &handler),
+            container(*b"minf", &information.concat()),
+        ];
+        let edit = listing(*b"elst", 1, &[500, 100, ONE]);
+        let header = [words(&[0; 10]), words(&matrix), words(&[0; 2])].concat();
+        let track = [
+            container(*b"tkhd", &header),
+            container(*b"edts", &edit),
+            container(*b"mdia", &media.concat()),
+        ];
+        let header = [words(&[0, 0, 0, 3000, 500, 0, 0, 0, 0]), words(&matrix)].concat();
+        [
+            container(*b"mvhd", &header),
+            container(*b"trak", &track.concat()),
+        ]
+        .concat()
+    }
+
+    const LENGTH: u64 = 3000;
+
+    fn parsed(bytes: &[u8]) -> Option<Movie> {
+        parse(bytes, "isom".into(), LENGTH)
+    }
+
+    #[test]
+    fn the_tables_give_places_and_times() {
+        let movie = parsed(&movie()).expect("a plain movie");
+        let entry = |i: usize| movie.entries[i];
+        let all =
+            |what: &dyn Fn(Entry) -> i64| -> Vec<i64> { (0..5).map(|i| what(entry(i))).collect() };
+        assert_eq!(all(&|e| e.offset), [1000, 1010, 1030, 2000, 2040]);
+        assert_eq!(all(&|e| e.pts), [100, 300, 200, 500, 400]);
+        assert_eq!(all(&|e| i64::from(e.size)), SIZES.map(i64::from));
+        assert_eq!(all(&|e| i64::from(e.key)), [1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn whatever_is_not_plain_is_left_to_ffmpeg() {
+        let plain = movie();
+        let swapped = |from: &[u8], to: &[u8]| {
+            let at = plain
+                .windows(from.len())
+                .position(|w| w == from)
+                .expect("is there");
+            let mut bytes = plain.clone();
+            bytes[at..at + to.len()].copy_from_slice(to);
+            parsed(&bytes).is_none()
+        };
+        assert!(swapped(b"avc1", b"encv"));
+        assert!(swapped(b"mvhd", b"mvex"));
+        assert!(swapped(b"stts", b"what"));
+        // The last chunk ends behind the file.
+        assert!(swapped(&words(&[1000, 2000]), &words(&[1000, 2999])));
+        // The edit starts behind the first picture, or is too short for the last.
+        assert!(swapped(&words(&[500, 100]), &words(&[500, 101])));
+        assert!(swapped(&words(&[500, 100]), &words(&[300, 100])));
+        // Fewer and more samples than sizes.
+        assert!(swapped(&words(&[5, 100]), &words(&[4, 100])));
+        assert!(swapped(&words(&[5, 100]), &words(&[6, 100])));
+        assert!(swapped(&words(&[1, 3, 1]), &words(&[1, 4, 1])));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_tables_never_reach_beyond_the_file(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let mut bytes = movie();
+            for (place, value) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = value;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            if let Some(movie) = parsed(&bytes) {
+                prop_assert!(movie.entries.len() <= bytes.len() / 4);
+                for entry in movie.entries {
+                    prop_assert!(entry.size > 0);
+                    prop_assert!(entry.offset as u64 + u64::from(entry.size) <= LENGTH);
+                }
+            }
+        }
+    }
+}

@@ -19,6 +19,7 @@ mod picture;
 mod plan;
 mod resample;
 mod sample;
+mod transport;
 mod write;
 
 pub use av::libraries;

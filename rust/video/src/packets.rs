@@ -1,6 +1,7 @@
 //! Packets of a clip by their place in its index.
 use crate::av::{Code, Demuxer, Packet};
-use crate::index::Index;
+use crate::index::{Index, Layout};
+use crate::transport;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -22,7 +23,7 @@ pub(crate) struct Packets<'a> {
 
 enum Source<'a> {
     /// The index says where each packet is.
-    File(File),
+    File { file: File, layout: Layout },
     /// Only the demuxer can put them together.
     Demuxer {
         demuxer: Demuxer<'a>,
@@ -37,10 +38,12 @@ impl<'a> Packets<'a> {
         index: &'a Index,
         abort: &'a AtomicBool,
     ) -> Result<Self, Code> {
-        let source = if index.in_place {
-            Source::File(File::open(path).map_err(|_| Code::GONE)?)
-        } else {
-            Source::start(path, abort)?
+        let source = match index.layout {
+            Layout::Demuxed => Source::start(path, abort)?,
+            layout => {
+                let file = File::open(path).map_err(|_| Code::GONE)?;
+                Source::File { file, layout }
+            }
         };
         Ok(Self {
             path,
@@ -54,7 +57,7 @@ impl<'a> Packets<'a> {
 
     /// Goes to a place.
     pub(crate) fn seek(&mut self, to: usize) -> Result<(), Code> {
-        if let Source::File(_) = self.source {
+        if let Source::File { .. } = self.source {
             self.next = to;
             return Ok(());
         }
@@ -99,25 +102,29 @@ impl<'a> Packets<'a> {
     /// The next packet, or `None` at the end of what can be read.
     pub(crate) fn read(&mut self) -> Result<Option<&Packet>, Code> {
         check(self.abort)?;
-        let good = match &mut self.source {
-            Source::File(file) => match self.index.entries.get(self.next) {
-                Some(entry) => {
-                    self.packet
-                        .fill(entry.size, entry.pts, (entry.key, entry.shown), |bytes| {
-                            file.read_exact_at(bytes, entry.offset as u64)
-                        })?
+        let good =
+            match &mut self.source {
+                Source::File { file, layout } => match self.index.entries.get(self.next) {
+                    Some(entry) => self.packet.fill(
+                        entry.size,
+                        entry.pts,
+                        (entry.key, entry.shown),
+                        |bytes| match layout {
+                            Layout::Transport => transport::read(file, entry.offset as u64, bytes),
+                            _ => file.read_exact_at(bytes, entry.offset as u64),
+                        },
+                    )?,
+                    None => false,
+                },
+                Source::Demuxer { demuxer, held } => {
+                    std::mem::take(held)
+                        || match demuxer.read(&mut self.packet) {
+                            Ok(good) => good,
+                            Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
+                            Err(_) => false,
+                        }
                 }
-                None => false,
-            },
-            Source::Demuxer { demuxer, held } => {
-                std::mem::take(held)
-                    || match demuxer.read(&mut self.packet) {
-                        Ok(good) => good,
-                        Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
-                        Err(_) => false,
-                    }
-            }
-        };
+            };
         self.next += 1;
         Ok(good.then_some(&self.packet))
     }

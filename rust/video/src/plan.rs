@@ -1,5 +1,6 @@
 //! Which pictures are wanted, and which stretches of packets give them.
 use crate::index::Index;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// The wanted frames, by their place in presentation order.
@@ -7,23 +8,106 @@ use std::ops::RangeInclusive;
 pub enum Pick<'a> {
     /// This many frames, evenly spread from the first to the last.
     Uniform(usize),
+    /// Equally distant frames around the middle.
+    Middle {
+        /// How many frames.
+        count: usize,
+        /// From one to the next.
+        step: usize,
+    },
+    /// Equally distant frames from the first on.
+    Stride {
+        /// How many frames.
+        count: usize,
+        /// From one to the next.
+        step: usize,
+    },
+    /// The centre of each of this many equal parts.
+    Segments(usize),
+    /// A frame of each of as many equal parts as there are random words.
+    RandomSegments(&'a [u64]),
+    /// As many different frames as there are random words, ascending.
+    Random(&'a [u64]),
     /// These frames, in this order; repeats are allowed.
     Indices(&'a [usize]),
+    /// The frames shown at these seconds from the first.
+    Times(&'a [f64]),
 }
 
 impl Pick<'_> {
     /// How many pictures come out.
     pub fn len(&self) -> usize {
         match self {
-            Self::Uniform(count) => *count,
+            Self::Uniform(count)
+            | Self::Middle { count, .. }
+            | Self::Stride { count, .. }
+            | Self::Segments(count) => *count,
+            Self::RandomSegments(words) | Self::Random(words) => words.len(),
             Self::Indices(indices) => indices.len(),
+            Self::Times(seconds) => seconds.len(),
         }
+    }
+
+    /// Other frames if the clip had another number of them.
+    pub(crate) fn depends_on_total(&self) -> bool {
+        !matches!(self, Self::Indices(_) | Self::Times(_))
     }
 
     /// Nothing is wanted.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Frames `step` apart from `start` on; a clip that is too short repeats its last one.
+pub(crate) fn stride(total: usize, count: usize, start: usize, step: usize) -> Vec<usize> {
+    let last = total.saturating_sub(1);
+    (0..count)
+        .map(|i| i.saturating_mul(step).saturating_add(start).min(last))
+        .collect()
+}
+
+/// Where frames `step` apart begin so that they lie around the middle.
+pub(crate) fn middle(total: usize, count: usize, step: usize) -> usize {
+    let span = count
+        .saturating_sub(1)
+        .saturating_mul(step)
+        .saturating_add(1);
+    (total / 2).saturating_sub(span / 2)
+}
+
+/// The centre of each of `count` equal parts.
+pub(crate) fn segments(total: usize, count: usize) -> Vec<usize> {
+    (0..count)
+        .map(|i| (2 * i + 1) * total / (2 * count))
+        .collect()
+}
+
+/// One frame of each of as many equal parts as there are words; of a part without any, the next.
+pub(crate) fn random_segments(total: usize, words: &[u64]) -> Vec<usize> {
+    let edge = |i| i * total / words.len();
+    let one = |(i, &word): (usize, &u64)| edge(i) + below(word, (edge(i + 1) - edge(i)).max(1));
+    words.iter().enumerate().map(one).collect()
+}
+
+/// Different frames, ascending, every set of them equally likely (Floyd 1987); of a clip with
+/// fewer frames than words all, and some more than once.
+pub(crate) fn random(total: usize, words: &[u64]) -> Vec<usize> {
+    if words.len() > total {
+        return random_segments(total, words);
+    }
+    let mut chosen = BTreeSet::new();
+    for (&word, newest) in words.iter().zip(total - words.len()..total) {
+        if !chosen.insert(below(word, newest + 1)) {
+            chosen.insert(newest);
+        }
+    }
+    chosen.into_iter().collect()
+}
+
+/// A random word as a number below the bound.
+fn below(word: u64, bound: usize) -> usize {
+    ((u128::from(word) * bound as u128) >> 64) as usize
 }
 
 /// `linspace(0, total - 1, count)` rounded to even: numpy's, operation by operation.
@@ -101,6 +185,39 @@ mod tests {
         assert_eq!(uniform(4, 7), [0, 0, 1, 2, 2, 2, 3]);
         assert_eq!(uniform(5, 1), [0]);
         assert_eq!(uniform(1, 3), [0, 0, 0]);
+    }
+
+    #[test]
+    fn the_middle_has_as_much_before_as_behind() {
+        let row = |total, count, step| stride(total, count, middle(total, count, step), step);
+        assert_eq!(row(10, 4, 1), [3, 4, 5, 6]);
+        assert_eq!(row(10, 3, 3), [2, 5, 8]);
+        assert_eq!(row(3, 5, 1), [0, 1, 2, 2, 2]);
+        assert_eq!(row(9, 1, 7), [4]);
+        assert_eq!(stride(10, 4, 0, 3), [0, 3, 6, 9]);
+        assert_eq!(stride(10, 4, 0, usize::MAX), [0, 9, 9, 9]);
+    }
+
+    #[test]
+    fn segments_are_equal_parts() {
+        assert_eq!(segments(9, 3), [1, 4, 7]);
+        assert_eq!(segments(2, 4), [0, 0, 1, 1]);
+        assert_eq!(random_segments(9, &[0, u64::MAX, 1 << 63]), [0, 5, 7]);
+        assert_eq!(random_segments(2, &[0; 4]), [0, 0, 1, 1]);
+        assert_eq!(random_segments(1, &[u64::MAX; 3]), [0, 0, 0]);
+    }
+
+    #[test]
+    fn random_frames_differ_and_every_set_is_reached() {
+        let words = [0, 1 << 62, 1 << 63, 3 << 62];
+        let sets: BTreeSet<Vec<usize>> = words
+            .iter()
+            .flat_map(|&a| words.map(|b| random(4, &[a, b])))
+            .collect();
+        let pairs = [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]];
+        assert_eq!(sets, pairs.iter().map(|pair| pair.to_vec()).collect());
+        assert_eq!(random(3, &[u64::MAX; 3]), [0, 1, 2]);
+        assert_eq!(random(2, &[0; 4]), [0, 0, 1, 1]);
     }
 
     #[test]

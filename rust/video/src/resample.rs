@@ -112,20 +112,30 @@ struct Filter {
 }
 
 impl Filter {
-    /// `length` inputs reach over `extent` of their own widths, which `outputs` share evenly.
-    fn new(length: usize, extent: f64, outputs: usize) -> Self {
-        let scale = extent / outputs as f64;
+    /// From `inputs` samples of the size of the picture, of which only every `1 << shift`-th is
+    /// stored: the others are what lies on the straight line between two that are.
+    fn new(inputs: usize, shift: u8, outputs: usize) -> Self {
+        let scale = inputs as f64 / outputs as f64;
         let reach = scale.max(1.0);
+        let (apart, stored) = (f64::from(1_u32 << shift), inputs.div_ceil(1 << shift));
         let means: Vec<(usize, Vec<u16>)> = (0..outputs)
             .map(|output| {
                 let centre = (output as f64 + 0.5) * scale;
                 let start = (centre - reach + 0.5).max(0.0) as usize;
-                let end = ((centre + reach + 0.5) as usize).clamp(start + 1, length.max(start + 1));
-                let start = start.min(length - 1);
-                let triangle =
-                    |input: usize| 1.0 - ((input as f64 + 0.5 - centre) / reach).abs().min(1.0);
-                let inputs: Vec<f64> = (start..end.min(length)).map(triangle).collect();
-                quantise(start, &inputs)
+                let end = ((centre + reach + 0.5) as usize).min(inputs);
+                let place = |input: usize| {
+                    let place = (input as f64 + 0.5) / apart - 0.5;
+                    place.clamp(0.0, (stored - 1) as f64)
+                };
+                let first = place(start) as usize;
+                let mut shares = vec![0.0; place(end - 1) as usize + 2 - first];
+                for input in start..end {
+                    let share = 1.0 - ((input as f64 + 0.5 - centre) / reach).abs().min(1.0);
+                    let (whole, part) = (place(input).trunc(), place(input).fract());
+                    shares[whole as usize - first] += share * (1.0 - part);
+                    shares[whole as usize + 1 - first] += share * part;
+                }
+                quantise(first, &shares)
             })
             .collect();
         let taps = means.iter().map(|(_, weights)| weights.len()).max();
@@ -136,7 +146,7 @@ impl Filter {
         };
         for (start, weights) in means {
             // Those near the end begin earlier, so that all of them stay within the input.
-            let first = start.min(length.saturating_sub(taps));
+            let first = start.min(stored.saturating_sub(taps));
             filter.first.push(first);
             let at = filter.weights.len() + (start - first);
             filter.weights.resize(filter.first.len() * taps, 0);
@@ -160,28 +170,33 @@ fn lost(taps: usize) -> u16 {
 
 /// Weights in 1/65536 that sum to 65535, without zeros at the ends, and where they begin.
 fn quantise(start: usize, shares: &[f64]) -> (usize, Vec<u16>) {
-    let sum: f64 = shares.iter().sum();
-    let mut left = 1.0;
+    let mut left: f64 = shares.iter().sum();
     let mut rest = 65535;
     // Each rounding error is made good by the next weight.
     let weights: Vec<u16> = shares
         .iter()
-        .map(|share| {
-            let share = if sum > 0.0 { share / sum } else { left };
-            let weight = if left > 0.0 {
-                ((share / left).min(1.0) * f64::from(rest)).round() as u16
+        .map(|&share| {
+            let part = if share > 0.0 {
+                (share / left).min(1.0)
             } else {
-                0
+                0.0
             };
+            let weight = (part * f64::from(rest)).round() as u16;
             left -= share;
             rest -= weight;
             weight
         })
         .collect();
     let before = weights.iter().take_while(|&&weight| weight == 0).count();
-    let behind = weights.iter().rev().take_while(|&&w| w == 0).count();
-    let kept = &weights[before.min(weights.len() - 1)..(weights.len() - behind).max(1)];
-    (start + before.min(weights.len() - 1), kept.to_vec())
+    let behind = weights
+        .iter()
+        .rev()
+        .take_while(|&&weight| weight == 0)
+        .count();
+    (
+        start + before,
+        weights[before..weights.len() - behind].to_vec(),
+    )
 }
 
 /// The mixture of RGB, for `multiply`.
@@ -263,7 +278,7 @@ impl Resampler {
     /// Fills `out` with packed RGB rows of `width` pixels, as many as fit.
     pub(crate) fn draw<S: Sample>(&mut self, picture: &Yuv<'_, S>, width: usize, out: &mut [u8]) {
         let height = out.len() / (width * 3);
-        let [brightness, colour, _] = picture.planes;
+        let brightness = picture.planes[0];
         let setup = (
             (brightness.width, brightness.height),
             picture.shift,
@@ -271,17 +286,10 @@ impl Resampler {
         );
         if self.setup != Some(setup) {
             self.setup = Some(setup);
-            let extent = |length: usize, shift: u8| length as f64 / f64::from(1_u32 << shift);
-            let across = |plane: &Plane<'_, S>, shift| {
-                Filter::new(plane.width, extent(brightness.width, shift), width)
-            };
-            let down = |plane: &Plane<'_, S>, shift| {
-                Filter::new(plane.height, extent(brightness.height, shift), height)
-            };
             let (x, y) = picture.shift;
             self.filters = Filters {
-                rows: [down(&brightness, 0), down(&colour, y)],
-                columns: [across(&brightness, 0), across(&colour, x)],
+                rows: [0, y].map(|shift| Filter::new(brightness.height, shift, height)),
+                columns: [0, x].map(|shift| Filter::new(brightness.width, shift, width)),
             };
             let padded = brightness.width.next_multiple_of(8);
             self.scratch.rows = vec![0; padded * LANES];

@@ -214,7 +214,7 @@ impl<'a> Passes<'a> {
             if frame.is_damaged() {
                 damaged.push(index.position(rank));
             }
-            if let Some(room) = rooms.remove(&rank) {
+            if let Some(room) = rooms.get_mut(&rank) {
                 painter.draw(frame, room)?;
                 drawn.push(rank);
             }
@@ -223,12 +223,22 @@ impl<'a> Passes<'a> {
             Ok(ControlFlow::Continue(()))
         })?;
         damaged.extend(refused);
+        if session.is_shared_out() && !damaged.is_empty() {
+            // Threads complain late: which packet it was about cannot be told.
+            return Ok(stretch.ranks.clone());
+        }
         // Leading pictures of an open GOP lack their references here; nothing depends on them.
         damaged.retain(|&position| index.entries[position].pts >= start);
-        Ok(drawn
+        let (harmed, sound): (Vec<usize>, Vec<usize>) = drawn
             .into_iter()
-            .filter(|&rank| index.reached(&damaged, rank))
-            .collect())
+            .partition(|&rank| index.reached(&damaged, rank));
+        rooms.retain(|rank, _| !sound.contains(rank));
+        if index.is_open(*stretch.packets.start()) {
+            // Decoders also complain of references that are missing here and in no full decode.
+            return Ok(Vec::new());
+        }
+        rooms.retain(|rank, _| !harmed.contains(rank));
+        Ok(harmed)
     }
 }
 
@@ -431,37 +441,50 @@ impl<'p, 'o> Sweep<'p, 'o> {
 
 /// Samples many clips, one thread each, `options.threads` at a time.
 ///
-/// `out` holds `paths.len()` times the pictures of one clip. The size must be given.
+/// `picks` holds the choice for each path, all of the same length; `out` holds `paths.len()` times
+/// the pictures of one clip. The size must be given.
 ///
 /// # Errors
 /// The first error of any clip; the others stop soon after.
 pub fn sample_clips(
     paths: &[PathBuf],
-    pick: &Pick<'_>,
+    picks: &[Pick<'_>],
     options: &Options,
     abort: &AtomicBool,
     out: &mut [u8],
 ) -> Result<Vec<Sampled>> {
-    let bytes = options.size.map_or(0, |(height, width)| height * width * 3) * pick.len();
-    if bytes == 0 || out.len() != bytes * paths.len() {
+    let count = picks.first().map_or(1, Pick::len);
+    let bytes = options.size.map_or(0, |(height, width)| height * width * 3) * count;
+    if bytes == 0
+        || picks.iter().any(|pick| pick.len() != count)
+        || picks.len() != paths.len()
+        || out.len() != bytes * paths.len()
+    {
         let what = format!(
             "out must hold {} pictures of a given size for each of {} clips, got {} bytes",
-            pick.len(),
+            count,
             paths.len(),
             out.len()
         );
-        return Err(Error::argument(what, "pass a size, and at least one frame"));
+        let remedy = "pass a size, and the same number of frames, at least one, for each clip";
+        return Err(Error::argument(what, remedy));
     }
     let one = Options {
         threads: 1,
         ..*options
     };
-    let queue = Mutex::new(paths.iter().zip(out.chunks_exact_mut(bytes)).enumerate());
+    let queue = Mutex::new(
+        paths
+            .iter()
+            .zip(picks)
+            .zip(out.chunks_exact_mut(bytes))
+            .enumerate(),
+    );
     let sampled = Mutex::new(vec![None; paths.len()]);
     in_parallel(options.threads.clamp(1, paths.len().max(1)), || {
         loop {
             let next = locked(&queue).next();
-            let Some((i, (path, room))) = next else {
+            let Some((i, ((path, pick), room))) = next else {
                 return Ok(());
             };
             let result = Clip::open(path, abort)?.sample(pick, &one, abort, room)?;

@@ -1,5 +1,5 @@
 //! Turning packets into pictures.
-use super::{Code, Packet, Parameters, sys};
+use super::{Code, Complaints, Packet, Parameters, silence, sys};
 use std::ptr::{self, NonNull};
 
 /// One decoded picture; its planes belong to FFmpeg.
@@ -23,7 +23,10 @@ const VIGILANCE: i32 = sys::AV_EF_CRCCHECK | sys::AV_EF_BITSTREAM | sys::AV_EF_C
 const MOST_PIXELS: i64 = 1 << 26;
 
 /// An open decoder.
-pub(crate) struct Decoder(Context);
+pub(crate) struct Decoder {
+    context: Context,
+    complaints: Complaints,
+}
 
 /// A decoder's state, opened or not.
 pub(super) struct Context(NonNull<sys::AVCodecContext>);
@@ -47,6 +50,7 @@ impl Drop for Context {
 
 /// A context with the parameters, not opened.
 pub(super) fn unopened(parameters: &Parameters) -> Result<Context, Code> {
+    silence();
     // SAFETY: looks the id up; returns null for an unknown codec.
     let codec = unsafe { sys::avcodec_find_decoder((*parameters.as_ptr()).codec_id) };
     if codec.is_null() {
@@ -122,9 +126,11 @@ impl Decoder {
     /// Opens a decoder for a stream. Undamaged pictures do not depend on the number of threads.
     pub(crate) fn open(parameters: &Parameters, threads: usize) -> Result<Self, Code> {
         let context = unopened(parameters)?;
+        let mut complaints = Complaints::new()?;
         let raw = context.as_ptr();
         // SAFETY: the context is new, and its fields may be set until it is opened; it knows its codec.
         unsafe {
+            (*raw).opaque = complaints.opaque();
             (*raw).pkt_timebase = parameters.tick();
             (*raw).thread_count = i32::try_from(threads).map_err(|_| Code::INVALID)?;
             (*raw).thread_type = sys::FF_THREAD_FRAME;
@@ -132,7 +138,12 @@ impl Decoder {
             (*raw).max_pixels = MOST_PIXELS;
             Code::check(sys::avcodec_open2(raw, (*raw).codec, ptr::null_mut()))?;
         }
-        Ok(Self(context))
+        // What it says of the headers tells nothing about a packet.
+        complaints.any();
+        Ok(Self {
+            context,
+            complaints,
+        })
     }
 
     /// Gives one packet to the decoder, or tells it that there are no more.
@@ -141,13 +152,13 @@ impl Decoder {
     pub(crate) fn send(&mut self, packet: Option<&Packet>) -> Result<(), Code> {
         let packet = packet.map_or(ptr::null_mut(), Packet::as_ptr);
         // SAFETY: the context is open; a null packet starts draining.
-        Code::check(unsafe { sys::avcodec_send_packet(self.0.as_ptr(), packet) }).map(|_| ())
+        Code::check(unsafe { sys::avcodec_send_packet(self.context.as_ptr(), packet) }).map(|_| ())
     }
 
     /// Takes the next picture in presentation order.
     pub(crate) fn receive(&mut self, frame: &mut Frame) -> Result<Received, Code> {
         // SAFETY: the context is open; the frame is valid and overwritten.
-        let code = unsafe { sys::avcodec_receive_frame(self.0.as_ptr(), frame.as_ptr()) };
+        let code = unsafe { sys::avcodec_receive_frame(self.context.as_ptr(), frame.as_ptr()) };
         match Code::check(code) {
             Ok(_) => Ok(Received::Picture),
             Err(Code::AGAIN) => Ok(Received::Hungry),
@@ -156,9 +167,14 @@ impl Decoder {
         }
     }
 
+    /// Has it logged an error since the last call?
+    pub(crate) fn complained(&mut self) -> bool {
+        self.complaints.any()
+    }
+
     /// Forgets everything, ready to start at a keyframe.
     pub(crate) fn flush(&mut self) {
         // SAFETY: the context is open and exclusively borrowed.
-        unsafe { sys::avcodec_flush_buffers(self.0.as_ptr()) };
+        unsafe { sys::avcodec_flush_buffers(self.context.as_ptr()) };
     }
 }

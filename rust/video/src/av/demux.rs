@@ -1,5 +1,5 @@
 //! Reading packets out of a container.
-use super::{Code, Parameters, ratio, silence, sys, url};
+use super::{Code, Complaints, Parameters, ratio, silence, sys, url};
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::path::Path;
@@ -37,6 +37,7 @@ pub(crate) struct Packet(NonNull<sys::AVPacket>);
 pub(crate) struct Demuxer<'a> {
     context: NonNull<sys::AVFormatContext>,
     stream: NonNull<sys::AVStream>,
+    complaints: Complaints,
     /// FFmpeg polls the flag through a raw pointer for as long as the context lives.
     abort: PhantomData<&'a AtomicBool>,
 }
@@ -125,9 +126,13 @@ impl Packet {
         self.get().flags & sys::AV_PKT_FLAG_CORRUPT != 0
     }
 
-    /// It is nothing but its bytes.
+    /// All that a decoder is told are its bytes.
     pub(crate) fn is_plain(&self) -> bool {
-        self.get().side_data_elems == 0
+        let packet = self.get();
+        let count = usize::try_from(packet.side_data_elems).unwrap_or(0);
+        // SAFETY: the packet holds that many blocks of side data, and lives as long as self.
+        let kind = |i: usize| unsafe { (*packet.side_data.add(i)).type_ };
+        (0..count).all(|i| kind(i) == sys::AVPacketSideDataType::MPEGTS_STREAM_ID)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -153,11 +158,13 @@ impl<'a> Demuxer<'a> {
     pub(crate) fn open(path: &Path, abort: &'a AtomicBool) -> Result<Self, Code> {
         silence();
         let url = url(path)?;
+        let complaints = Complaints::new()?;
         // SAFETY: allocates a context with defaults; null means no memory.
         let mut raw = unsafe { sys::avformat_alloc_context() };
         let context = NonNull::new(raw).ok_or(Code::NO_MEMORY)?;
         // SAFETY: the context was just made and nobody else holds it.
         unsafe {
+            (*context.as_ptr()).opaque = complaints.opaque();
             (*context.as_ptr()).interrupt_callback = sys::AVIOInterruptCB {
                 callback: Some(aborted),
                 opaque: ptr::from_ref(abort).cast_mut().cast(),
@@ -189,6 +196,7 @@ impl<'a> Demuxer<'a> {
         let mut demuxer = Self {
             context,
             stream: NonNull::dangling(),
+            complaints,
             abort: PhantomData,
         };
         demuxer.ignore_all_but(None);
@@ -196,6 +204,8 @@ impl<'a> Demuxer<'a> {
         Code::check(unsafe { sys::avformat_find_stream_info(context.as_ptr(), ptr::null_mut()) })?;
         demuxer.stream = demuxer.choose()?;
         demuxer.ignore_all_but(Some(demuxer.stream));
+        // What it says of the headers tells nothing about a packet.
+        demuxer.complaints.any();
         Ok(demuxer)
     }
 
@@ -360,6 +370,11 @@ impl<'a> Demuxer<'a> {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// Has it logged an error since the last call?
+    pub(crate) fn complained(&mut self) -> bool {
+        self.complaints.any()
     }
 
     /// Goes to a keyframe at or before the decoding time, as far as the container can.

@@ -122,8 +122,12 @@ impl Encoder {
                 c.flags |= FLAG_GLOBAL_HEADER;
             }
             if settings.crf {
-                let set = sys::av_opt_set(c.priv_data, c"crf".as_ptr(), crf.as_ptr(), 0);
-                Code::check(set)?;
+                // libx264's macroblock tree reads memory nobody wrote when a side is no multiple of
+                // 16: without it the same frames give the same bytes.
+                for (name, value) in [(c"crf", crf.as_c_str()), (c"mbtree", c"0")] {
+                    let set = sys::av_opt_set(c.priv_data, name.as_ptr(), value.as_ptr(), 0);
+                    Code::check(set)?;
+                }
             } else {
                 c.flags |= FLAG_QSCALE;
                 c.global_quality = settings.quality * sys::FF_QP2LAMBDA;

@@ -2,6 +2,7 @@
 //!
 //! Each type owns one C object and frees it on drop. Failures are FFmpeg's own codes ([`Code`]);
 //! the modules above turn them into sentences.
+mod complaints;
 mod decode;
 mod demux;
 mod encode;
@@ -9,10 +10,10 @@ mod lanes;
 mod parameters;
 mod scale;
 
+use complaints::{Complaints, silence};
 use ffmpeg_sys_the_third as sys;
 use std::ffi::{CStr, CString};
 use std::path::Path;
-use std::sync::Once;
 
 pub(crate) use decode::{Decoder, Frame, Received};
 pub(crate) use demux::{Demuxer, Packet, Stream, signs};
@@ -67,13 +68,6 @@ impl Code {
             .to_string_lossy()
             .to_lowercase()
     }
-}
-
-/// Stops FFmpeg from printing: damage is reported through values, never on stderr.
-fn silence() {
-    static ONCE: Once = Once::new();
-    // SAFETY: sets one integer inside libavutil; any thread may do so at any time.
-    ONCE.call_once(|| unsafe { sys::av_log_set_level(sys::AV_LOG_QUIET) });
 }
 
 /// The path as FFmpeg takes it: `file:` keeps `http:`, `concat:` and the like from being understood.

@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pybench import core
 from pybench.checks import require
+from pybench.types import BootstrapUnit, Kind
 
-Score = float | None
+Score: TypeAlias = float | None
+
+
+class ClassMetric(ABC):
+    """What a metric of classes is unless it says otherwise; it only has to score checked inputs."""
+
+    unit: ClassVar[str] = "fraction"
+    higher_is_better: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "classes"
+    bootstrap: ClassVar[BootstrapUnit] = "sample"
+
+    def __call__(
+        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
+    ) -> dict[str, Score]:
+        """Score labels (N,) and scores (N, C); ``""`` is the overall value."""
+        return self.score(scored(truth, scores, classes))
+
+    @abstractmethod
+    def score(self, data: Scored) -> dict[str, Score]:
+        """Score checked inputs."""
+
+
+class ProbabilityMetric(ClassMetric):
+    """A metric of classes that reads probabilities, and is the better the smaller."""
+
+    higher_is_better: ClassVar[bool] = False
+
+    def __call__(
+        self, truth: ArrayLike, scores: ArrayLike, *, classes: Sequence[str] | None = None
+    ) -> dict[str, Score]:
+        """Score labels (N,) and probabilities (N, C); ``""`` is the overall value."""
+        return self.score(probabilities(truth, scores, classes))
 
 
 class Scored(NamedTuple):
@@ -50,9 +84,7 @@ def scored(truth: ArrayLike, scores: ArrayLike, classes: Sequence[str] | None) -
 
 def confusion(data: Scored) -> NDArray[np.int64]:
     """(C, C) samples by true class (rows) and predicted class, the one of the largest score."""
-    size = len(data.classes)
-    predicted = data.scores.argmax(1)
-    return np.bincount(data.truth * size + predicted, minlength=size * size).reshape(size, size)
+    return core.confusion_f1(data.truth, data.scores.argmax(1), len(data.classes))["confusion"]
 
 
 def ratios(above: NDArray[np.int64], below: NDArray[np.int64]) -> list[Score]:

@@ -7,13 +7,18 @@ Class 0 is the background and is no object; G and P may be 0.
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pybench import core
 from pybench.checks import require
+from pybench.scoring.classes import Score, with_mean
+from pybench.types import BootstrapUnit, Kind
 
 Floats = NDArray[np.float64]
 Truth: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike]]
@@ -22,14 +27,47 @@ Affinity: TypeAlias = Callable[[Floats, Floats], Floats]
 """Boxes (P, 4) and (G, 4) -> (P, G), larger is nearer."""
 
 
+class BoxMetric(ABC):
+    """What a metric of detections is unless it says otherwise; it only has to score one class."""
+
+    unit: ClassVar[str] = "fraction"
+    higher_is_better: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "boxes"
+    bootstrap: ClassVar[BootstrapUnit] = "sample"
+
+    def __call__(
+        self,
+        truth: Truth,
+        scores: Scores,
+        *,
+        classes: Sequence[str] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> dict[str, Score]:
+        """Score one tuple per image, as the module says; ``""`` is the mean over object classes.
+
+        ``size`` is the height and width of the images, for a metric of relative areas.
+        """
+        pictures, names = images(truth, scores, classes, size)
+        values = [self.score(pictures, number) for number in range(1, len(names))]
+        return with_mean(names[1:], values)
+
+    @abstractmethod
+    def score(self, pictures: Sequence[Image], number: int) -> Score:
+        """Score the detections of one class of objects in checked images."""
+
+
 class Image(NamedTuple):
-    """True and detected objects of one image; detections from the surest to the least sure."""
+    """True and detected objects of one image; detections from the surest to the least sure.
+
+    ``area`` is that of the whole image, square pixels; NaN where nobody told.
+    """
 
     boxes: Floats
     labels: NDArray[np.int64]
     found: Floats
     found_labels: NDArray[np.int64]
     confidence: Floats
+    area: float
 
 
 class Detections(NamedTuple):
@@ -41,7 +79,10 @@ class Detections(NamedTuple):
 
 
 def images(
-    truth: Truth, scores: Scores, classes: Sequence[str] | None
+    truth: Truth,
+    scores: Scores,
+    classes: Sequence[str] | None,
+    size: tuple[int, int] | None = None,
 ) -> tuple[list[Image], tuple[str, ...]]:
     """Check the inputs of a metric; without names, classes are called by their number.
 
@@ -52,6 +93,7 @@ def images(
         ValueError: shapes, a class that is no object's, or a value that is not finite.
     """
     require(len(truth) == len(scores), "scores", f"of {len(truth)} images", len(scores))
+    area = math.nan if size is None else float(size[0] * size[1])
     pictures = []
     for number, (true, said) in enumerate(zip(truth, scores, strict=True)):
         boxes, labels = _objects("truth", number, *true)
@@ -64,7 +106,7 @@ def images(
             f"{sure.tolist()} in image {number}",
         )
         order = np.argsort(-sure, kind="stable")
-        pictures.append(Image(boxes, labels, found[order], found_labels[order], sure[order]))
+        pictures.append(Image(boxes, labels, found[order], found_labels[order], sure[order], area))
     seen = [labels for image in pictures for labels in (image.labels, image.found_labels)]
     most = max((int(labels.max()) for labels in seen if len(labels)), default=0)
     names = tuple(classes) if classes is not None else tuple(map(str, range(most + 1)))
@@ -73,57 +115,59 @@ def images(
 
 
 def detections(
-    pictures: Sequence[Image], number: int, affinity: Affinity, least: float
+    pictures: Sequence[Image],
+    number: int,
+    affinity: Affinity,
+    least: float,
+    band: tuple[float, float] | None = None,
 ) -> Detections:
     """Match detections of one class with true objects of it, image by image.
 
     The surest detection chooses first, and takes the nearest object that is still free and whose
-    affinity is at least ``least``; what finds none is a false alarm.
+    affinity is at least ``least``; what finds none is a false alarm. With a band, shares of the
+    area of the image, objects outside it are neither to be found nor wrong to find: they are
+    taken last, and the detections that take them, or find nothing and lie outside, do not count.
     """
     hits, confidences, objects = [np.zeros(0, dtype=bool)], [np.zeros(0)], 0
     for image in pictures:
         true = image.boxes[image.labels == number]
         mine = image.found_labels == number
+        wanted, counted = _inside(true, band, image), _inside(image.found[mine], band, image)
         near = affinity(image.found[mine], true)
         hit = np.zeros(len(near), dtype=bool)
         for row in range(len(near) if len(true) else 0):
-            best = int(near[row].argmax())
-            if near[row, best] >= least:
-                hit[row] = True
-                near[:, best] = -np.inf
-        hits.append(hit)
-        confidences.append(image.confidence[mine])
-        objects += len(true)
+            for candidates in (wanted, ~wanted) if band else (wanted,):
+                best = int(np.where(candidates, near[row], -np.inf).argmax())
+                if candidates[best] and near[row, best] >= least:
+                    hit[row] = counted[row] = wanted[best]
+                    near[:, best] = -np.inf
+                    break
+        hits.append(hit[counted])
+        confidences.append(image.confidence[mine][counted])
+        objects += int(wanted.sum())
     sure = np.concatenate(confidences)
     order = np.argsort(-sure, kind="stable")
     return Detections(np.concatenate(hits)[order], sure[order], objects)
 
 
-def f1(
-    pictures: Sequence[Image], names: Sequence[str], affinity: Affinity, least: float
-) -> tuple[float | None, ...]:
-    """F1 of each object class; None for one that is neither present nor detected."""
-    values = []
-    for number in range(1, len(names)):
-        matched = detections(pictures, number, affinity, least)
-        count = len(matched.hit) + matched.objects
-        values.append(2 * int(matched.hit.sum()) / count if count else None)
-    return tuple(values)
+def _inside(boxes: Floats, band: tuple[float, float] | None, image: Image) -> NDArray[np.bool_]:
+    """(N,) whether the area of each box is in a band, which includes its lower end only."""
+    if band is None:
+        return np.ones(len(boxes), dtype=bool)
+    told = math.isfinite(image.area)
+    require(told, "size", "the height and width of the images", "none", "areas are relative to it")
+    shares = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) / image.area
+    return np.asarray((shares >= band[0]) & (shares < band[1]))
 
 
-def surer_than(pictures: Sequence[Image], threshold: float) -> list[Image]:
-    """The images with the detections whose confidence is at least ``threshold``."""
-    kept = []
-    for image in pictures:
-        count = int((image.confidence >= threshold).sum())
-        kept.append(
-            image._replace(
-                found=image.found[:count],
-                found_labels=image.found_labels[:count],
-                confidence=image.confidence[:count],
-            )
-        )
-    return kept
+def sure_detections(
+    pictures: Sequence[Image], number: int, affinity: Affinity, least: float, threshold: float
+) -> tuple[int, int, int]:
+    """Of one class: right detections, detections of at least a confidence, and true objects."""
+    matched = detections(pictures, number, affinity, least)
+    # The surest choose first, so what is less sure than the threshold changes nothing above it.
+    said = int((matched.confidence >= threshold).sum())
+    return int(matched.hit[:said].sum()), said, matched.objects
 
 
 def overlap(first: Floats, second: Floats) -> Floats:
@@ -133,12 +177,7 @@ def overlap(first: Floats, second: Floats) -> Floats:
         >>> overlap(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2]]))  # 2 of 6
         array([[0.33333333]])
     """
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    area, other = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first, second))
-    union = area[:, None] + other[None] - shared
-    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
+    return core.box_iou(first, second)
 
 
 def closeness(first: Floats, second: Floats) -> Floats:

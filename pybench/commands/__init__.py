@@ -1,0 +1,1 @@
+"""The command line by subject; `pybench.cli` puts it together."""

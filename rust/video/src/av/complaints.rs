@@ -1,0 +1,91 @@
+//! What FFmpeg complains about. It tells of much damage only in its log: a decoder that goes on
+//! over a bad block, a container that searches for the next readable packet.
+use super::{Code, sys};
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Counts the errors that one decoder or demuxer logs, whichever thread it works on.
+pub(super) struct Complaints {
+    ear: &'static Ear,
+    heard: u32,
+}
+
+struct Ear {
+    taken: AtomicBool,
+    errors: AtomicU32,
+}
+
+/// FFmpeg gives its log nothing but the object that speaks. The object's `opaque` pointer leads to
+/// one of these; it is compared, never followed, as other libraries may use the same FFmpeg.
+static EARS: [Ear; 4096] = [const {
+    Ear {
+        taken: AtomicBool::new(false),
+        errors: AtomicU32::new(0),
+    }
+}; 4096];
+
+impl Complaints {
+    pub(super) fn new() -> Result<Self, Code> {
+        let free = |ear: &&Ear| !ear.taken.swap(true, Ordering::Acquire);
+        let ear = EARS.iter().find(free).ok_or(Code::NO_MEMORY)?;
+        Ok(Self {
+            ear,
+            heard: ear.errors.load(Ordering::Relaxed),
+        })
+    }
+
+    /// For the `opaque` field of the object to listen to.
+    pub(super) fn opaque(&self) -> *mut c_void {
+        ptr::from_ref(self.ear).cast_mut().cast()
+    }
+
+    /// Was there a complaint since the last call?
+    pub(super) fn any(&mut self) -> bool {
+        let before = self.heard;
+        self.heard = self.ear.errors.load(Ordering::Relaxed);
+        self.heard != before
+    }
+}
+
+impl Drop for Complaints {
+    fn drop(&mut self) {
+        self.ear.taken.store(false, Ordering::Release);
+    }
+}
+
+/// Makes FFmpeg's log count errors instead of printing: damage is reported through values.
+pub(super) fn silence() {
+    static ONCE: Once = Once::new();
+    // SAFETY: sets one pointer inside libavutil, before any object of ours exists.
+    ONCE.call_once(|| unsafe { sys::av_log_set_callback(Some(hear)) });
+}
+
+/// The arguments are a `va_list`, whose type depends on the platform; they are not looked at.
+unsafe extern "C" fn hear<Arguments>(
+    source: *mut c_void,
+    level: c_int,
+    _format: *const c_char,
+    _arguments: Arguments,
+) {
+    if source.is_null() || level & 0xFF > sys::AV_LOG_ERROR {
+        return;
+    }
+    // SAFETY: whatever logs begins with a pointer to its class.
+    let class = unsafe { *source.cast::<*const sys::AVClass>() };
+    // SAFETY: both return a static class.
+    let (codec, format) = unsafe { (sys::avcodec_get_class(), sys::avformat_get_class()) };
+    let opaque = if class == codec {
+        // SAFETY: objects of this class are codec contexts.
+        unsafe { (*source.cast::<sys::AVCodecContext>()).opaque }
+    } else if class == format {
+        // SAFETY: objects of this class are format contexts.
+        unsafe { (*source.cast::<sys::AVFormatContext>()).opaque }
+    } else {
+        return;
+    };
+    if let Some(ear) = EARS.iter().find(|&ear| ptr::eq(ear, opaque.cast())) {
+        ear.errors.fetch_add(1, Ordering::Relaxed);
+    }
+}
