@@ -9,9 +9,10 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 APT_BUILD := pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
 APT_TEST := ffmpeg chromium
+APT_GATE := valgrind
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: help setup build leaderboard test bench lint format wheel clean
+.PHONY: help setup build leaderboard docs test soak bench bench-short gate asv lint format wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,12 +24,36 @@ build: $(STAMPS)/build ## the Rust extension, into .venv
 leaderboard: $(STAMPS)/build ## train suite `quick`, write results/quick/leaderboard.{html,md,json}
 	@$(BIN)/pybench run quick
 
+docs: $(STAMPS)/build ## a page per component, with the curves of each loss, into docs/components
+	@$(BIN)/pybench docs docs/components
+
 test: $(STAMPS)/build $(STAMPS)/apt-test ## Rust and Python tests
 	cargo test --workspace --locked --quiet
 	$(BIN)/python -m pytest
 
+soak: $(STAMPS)/build $(STAMPS)/apt-test ## long fuzzing and simulations, an hour or more
+	$(BIN)/python -m pytest -m soak
+
 bench: $(STAMPS)/build $(STAMPS)/apt-test ## benchmarks beside their peers
-	$(BIN)/python -m pytest tests/bench --benchmark-only --benchmark-group-by=group
+	$(BIN)/python -m pytest tests/bench --benchmark-only --benchmark-group-by=group \
+		--benchmark-columns=min,median,iqr,rounds $(BENCH)
+
+# Small workloads and few rounds: shows that every row runs, and roughly how fast.
+bench-short: $(STAMPS)/build
+	PYBENCH_BENCH_SCALE=1e-3 $(MAKE) --no-print-directory bench \
+		BENCH='-k test_kernel --benchmark-max-time=0.02 --benchmark-min-rounds=3'
+
+gate: $(STAMPS)/build $(STAMPS)/apt-gate ## instructions of the Rust kernels against the baseline
+	$(BIN)/pybench gate
+
+# COMMITS is what asv calls a range. The machine is named, for asv would take the name of the host.
+COMMITS ?= HEAD^!
+MACHINE ?= local
+asv: $(STAMPS)/build ## speed of COMMITS into the history, drawn as results/asv/index.html
+	$(BIN)/python -m pybench.recording results/asv/calls
+	cd suites/asv && ../../$(BIN)/asv machine --yes --machine $(MACHINE)
+	cd suites/asv && ../../$(BIN)/asv run --machine $(MACHINE) --skip-existing-successful $(ASV) $(COMMITS)
+	$(BIN)/pybench asv-page
 
 lint: $(STAMPS)/build ## ruff, mypy, stubtest, rustfmt, clippy
 	$(BIN)/ruff check
@@ -82,3 +107,6 @@ $(STAMPS)/apt-build:
 
 $(STAMPS)/apt-test:
 	$(call apt,$(APT_TEST))
+
+$(STAMPS)/apt-gate:
+	$(call apt,$(APT_GATE))

@@ -6,7 +6,7 @@ order is refused with ``TypeError``. Kernels run on ``PYBENCH_THREADS`` threads 
 core), give the same result for any number of them, and stop within 0.2 s of Ctrl-C.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, Protocol, TypeAlias, TypedDict, final
 
@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "VideoClip",
     "__version__",
+    "apply_cutmix",
     "average_precision",
+    "bootstrap",
     "box_iou",
     "class_balanced_weights",
     "class_counts",
@@ -24,11 +26,14 @@ __all__ = [
     "effective_number",
     "hard_negatives",
     "kernel_sources",
+    "mean_average_precision",
     "nms",
     "philox",
+    "plan_cutmix",
     "pr_curve",
     "roc_auc",
     "shuffle",
+    "soft_nms",
     "stream_key",
     "video_libraries",
     "video_sample_clips",
@@ -259,6 +264,244 @@ def nms(
     Raises:
         ValueError: A shape is wrong, or a value is out of range or not finite (it is named).
         TypeError: The boxes or scores are not real numbers or the labels no integers.
+    """
+
+def soft_nms(
+    boxes: ArrayLike,
+    scores: ArrayLike,
+    labels: ArrayLike | None = None,
+    *,
+    decay: Literal["gaussian", "linear"] = "gaussian",
+    sigma: float = 0.5,
+    iou_threshold: float = 0.3,
+    min_score: float = 0.001,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    r"""Soft suppression: lower the scores of boxes that overlap a better one of their label.
+
+    .. math:: s_i \leftarrow s_i e^{-\mathrm{IoU}^2 / \sigma} \quad \text{or} \quad
+        s_i \leftarrow s_i (1 - \mathrm{IoU}) \text{ where } \mathrm{IoU} > \tau
+
+    Args:
+        boxes: (N, 4) finite corners x1, y1, x2, y2 with x1 <= x2 and y1 <= y2.
+        scores: (N,) finite real numbers; equal scores go by index.
+        labels: (N,) integers. None takes all boxes for one label.
+        decay: "gaussian" lowers every score, "linear" those above the threshold.
+        sigma: Width of the Gaussian, finite and > 0.
+        iou_threshold: tau of the linear decay, in [0, 1].
+        min_score: Boxes whose score falls below are dropped.
+
+    Returns:
+        (K,) int64, the boxes kept in the order they were taken, and (K,) float64, their scores.
+
+    Raises:
+        ValueError: A shape is wrong, or a value is out of range or not finite (it is named).
+        TypeError: The boxes or scores are not real numbers or the labels no integers.
+
+    Source: Bodla et al., Soft-NMS: Improving object detection with one line of code, ICCV 2017.
+    """
+
+class _CutmixPlan(TypedDict):
+    image: NDArray[np.int64]
+    donor: NDArray[np.int64]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    origin: NDArray[np.int64]
+    paste: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+def plan_cutmix(
+    boxes: Iterable[ArrayLike],
+    size: tuple[int, int],
+    labels: Iterable[ArrayLike] | None = None,
+    *,
+    max_objects: int = 4,
+    iou_threshold: float = 0.1,
+    max_cover: float = 0.3,
+    max_tries: int = 10,
+    placement: Literal["donor", "pack"] = "donor",
+    others: Literal["copy", "reject"] = "copy",
+    seed: int = 0,
+    stream: str = "plan_cutmix",
+) -> _CutmixPlan:
+    """Plan who goes where: fill images up with objects of other images.
+
+    A donor image and one of its objects are drawn until the image has ``max_objects`` or
+    ``max_tries`` are used up. The object is pasted when it overlaps every other object of the image
+    by less than ``iou_threshold`` and covers none by more than ``max_cover``, earlier pastes
+    included. A donor is never the image itself, and an image without objects is filled too. Image i
+    has its own random numbers: what happens to others, and the threads, do not matter.
+
+    Args:
+        boxes: For each image (M, 4) finite corners x1, y1, x2, y2 in pixels, or nothing.
+        size: Rows and columns, the same for all images. Boxes are cut at the border when pasted.
+        labels: For each image (M,) integers. None calls every object 0.
+        max_objects: M of Algorithm 1, objects that an image is filled up to.
+        iou_threshold: tau, in [0, 1]; every overlap of a pasted object is below it.
+        max_cover: Largest share of an object that pasted regions may cover in sum, in [0, 1].
+        max_tries: Donors tried for one image.
+        placement: "donor": where the object is in its own image. "pack": there, or else at a free
+            place, which is found whenever there is one.
+        others: What else of the donor's objects is in the region. "copy": it comes along, cut at
+            the region's border, if at least 1 - max_cover of it is there; a piece of at most
+            max_cover goes without a label; regions with larger pieces are not pasted. "reject":
+            only regions where no other object shows more than max_cover are.
+        seed: In [0, 2**64).
+        stream: Name of the random stream, see stream_key.
+
+    Returns:
+        P pastes, to be done in this order: image, donor (P,); source, target (P, 4), regions of
+        whole pixels x1, y1, x2, y2, ends excluded. All K objects afterwards, image by image, those
+        that were there first: boxes (K, 4), labels (K,); origin (K,), which of the given objects,
+        counted through, it is or was copied from; paste (K,), the paste that brought it or -1;
+        offsets (N + 1,), objects offsets[i] to offsets[i + 1] are of image i.
+
+    Raises:
+        ValueError: A shape is wrong, a box is broken (the first such is named), or a number is out
+            of range.
+        TypeError: The boxes are not real numbers or the labels no integers.
+
+    Source: Yun et al., CutMix, ICCV 2019, for the name; Ghiasi et al., Simple copy-paste, CVPR
+    2021, for the method.
+    **Deviations** from Algorithm 1 as drafted: every overlap must be small, not only some; tries
+    are bounded; covered objects are guarded; the donor is another image.
+    """
+
+def apply_cutmix(
+    images: ArrayLike, plan: Mapping[str, Any], *, match_background: bool = False
+) -> None:
+    """Do what a plan says, in place. Every region is read as it was before the first paste.
+
+    Args:
+        images: (N, H, W) or (N, H, W, C) uint8 or float32; writable and without gaps.
+        plan: What plan_cutmix gave for these images.
+        match_background: Shift each patch, channel by channel, by the difference of the means of
+            the two images outside their objects, so that no seam shows a difference of exposure or
+            temperature.
+
+    Raises:
+        ValueError: The images are read-only, have gaps, or are not those of the plan.
+        TypeError: The images are no array, or neither uint8 nor float32.
+    """
+
+class _DetectionScores(TypedDict):
+    map: float | None
+    mar: float | None
+    absent: int
+    ap: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    curves: NDArray[np.float64]
+
+class _MeanAveragePrecision(_DetectionScores):
+    areas: dict[str, _DetectionScores]
+
+def mean_average_precision(
+    truth: Iterable[Iterable[ArrayLike]],
+    scores: Iterable[Iterable[ArrayLike]],
+    *,
+    num_classes: int | None = None,
+    iou_thresholds: Sequence[float] | None = None,
+    areas: Sequence[tuple[str, tuple[float, float]]] | None = None,
+    image_sizes: Sequence[tuple[float, float]] | None = None,
+    max_dets: int | None = 100,
+    interpolation: Literal["coco", "all"] = "coco",
+) -> _MeanAveragePrecision:
+    r"""Average precision of detections, by class and threshold of overlap.
+
+    .. math:: \frac{1}{101} \sum_{r \in \{0, .01, \dots, 1\}} \max_{k : R_k \ge r} P_k
+
+    In every image the surest detection of a class chooses first: the object of its class that it
+    overlaps most, among those still free whose IoU reaches the threshold.
+
+    Args:
+        truth: For each image (boxes (G, 4), classes (G,)), and if any, ignore flags (G,): such an
+            object is a crowd, which is neither found nor missed. It may take many detections, whose
+            overlap with it is the share of the detection inside.
+        scores: For each image (boxes (P, 4), classes (P,), confidences (P,)).
+        num_classes: C; classes are in [0, C). None takes one more than the largest.
+        iou_thresholds: T numbers in (0, 1]. None takes COCO's ten, .5 to .95.
+        areas: Bands (name, (low, high)) of the area of objects that count, ends included; a
+            detection outside the band that finds nothing does not count either. In square pixels,
+            or with image_sizes as a fraction of the image.
+        image_sizes: Rows and columns of each image.
+        max_dets: Detections of one class in one image that count, the surest. None takes all.
+        interpolation: "coco" as above, "all" the area under the same envelope at every point.
+
+    Returns:
+        map and mar, means over thresholds and classes of average precision and of recall, None
+        without any; absent, the number of classes without objects; ap and recall (T, C), curves
+        (T, C, 101), the largest precision at recalls 0, .01, ... 1 or beyond; NaN for an absent
+        class. areas: the same for each band.
+
+    Raises:
+        ValueError: A shape is wrong, or a value is out of range or not finite (it is named).
+        TypeError: The boxes are not real numbers or the classes no integers.
+
+    Source: Lin et al., Microsoft COCO: Common objects in context, ECCV 2014, and its evaluation.
+    **Deviations**: 1e-16 is not added to denominators; bands may be relative to the image.
+    """
+
+class _Bootstrap(TypedDict):
+    estimate: float | None
+    low: float | None
+    high: float | None
+    undefined: int
+    values: NDArray[np.float64]
+
+def bootstrap(
+    metric: Literal[
+        "roc_auc",
+        "average_precision",
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "mean_average_precision",
+    ],
+    truth: Any,
+    scores: Any,
+    groups: ArrayLike | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    *,
+    strata: ArrayLike | None = None,
+    method: Literal["percentile", "basic", "bca"] = "percentile",
+    level: float = 0.95,
+    stream: str = "bootstrap",
+) -> _Bootstrap:
+    """Interval of a metric by resampling whole groups with replacement.
+
+    Resample r draws as many groups as there are, from each stratum its own, by random numbers of
+    its own: ``below(G)`` of ``Philox(stream_key(seed, stream), counter=[0, r, 0, 0])``.
+
+    Args:
+        metric: Its name. Of several columns the ranking metrics are the mean over the classes that
+            have one. "mean_average_precision" is COCO's, over ten thresholds.
+        truth: (N,) as roc_auc or confusion_f1; for detections as mean_average_precision.
+        scores: (N,) or (N, C) as roc_auc. For accuracies and F1 (N,) predicted classes, or (N, C)
+            scores of which the first of the largest is predicted. For detections as there.
+        groups: (N,) integers, which samples or images are drawn together: those of one video, say.
+            None draws each by itself.
+        resamples: How many, >= 0.
+        seed: In [0, 2**64).
+        strata: (N,) integers, the same within a group; every resample has as many groups of each as
+            there are. None is one stratum.
+        method: "percentile", "basic" (mirrored at the estimate) or "bca" (corrected for bias and
+            acceleration; evaluates the metric once more without each group).
+        level: Coverage that is aimed at, in (0, 1).
+        stream: Name of the random stream, see stream_key.
+
+    Returns:
+        estimate, the metric on all samples; low and high; all None where undefined. values
+        (resamples,), NaN where a resample has no value; their number in undefined. The limits are
+        quantiles of the others.
+
+    Raises:
+        ValueError: An unknown word, shapes that differ, a value that is out of range or not finite
+            (it is named), or a group in two strata.
+        TypeError: As the metrics.
+
+    Source: Efron, Tibshirani: An introduction to the bootstrap, 1993, chapters 13 and 14.
     """
 
 def stream_key(seed: int, name: str) -> tuple[int, int]:

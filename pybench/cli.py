@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -11,7 +12,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pybench.commands import features, video
-from pybench.commands.console import INTERRUPTED, MISSING, NO, OK, USAGE, Device, Json, UsageError
+from pybench.commands.console import (
+    INTERRUPTED,
+    MISSING,
+    NO,
+    OK,
+    UNTOLD,
+    USAGE,
+    Device,
+    Json,
+    UsageError,
+)
 from pybench.commands.console import emit as _emit
 
 app = typer.Typer(
@@ -93,7 +104,7 @@ def list_components(
     what: Annotated[str, typer.Argument(help="losses, samplers, ..., suites, readers")] = "all",
     json: Json = False,
 ) -> None:
-    """List the components of a folder, or of all, with one line each."""
+    """List components: what each is, where it comes from, and on which tasks it cannot be used."""
     rows = _listing(what)
     if json:
         _emit({"rows": rows})
@@ -105,9 +116,13 @@ def list_components(
             folder = row["folder"]
             print(f"{folder}:")
         print(f"  {row['name']:<{width}}  {row['summary']}")
+        barred = ", ".join(place for place, reason in row.get("uses", {}).items() if reason)
+        more = [row.get("source") or "", f"not for {barred}" if barred else ""]
+        if any(more):
+            print(f"  {'':<{width}}  {'; '.join(filter(None, more))}")
 
 
-def _listing(what: str) -> list[dict[str, str]]:
+def _listing(what: str) -> list[dict[str, Any]]:
     import importlib
 
     from pybench import kernels as kernels_module
@@ -118,17 +133,27 @@ def _listing(what: str) -> list[dict[str, str]]:
     if what not in (*known, "all"):
         msg = f"what must be one of {', '.join(known)}, got {what!r}"
         raise UsageError(msg)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for folder in known if what == "all" else (what,):
+        if folder in FOLDERS:
+            registry = getattr(importlib.import_module(f"pybench.{folder}"), folder)
+            rows += [
+                {
+                    "folder": folder,
+                    "name": name,
+                    "summary": registry.summary(name),
+                    "source": getattr(registry[name], "source", None),
+                    "uses": suites.uses(registry, name),
+                }
+                for name in registry
+            ]
+            continue
         if folder == "suites":
             found = {name: suites.find(name)[1].title for name in suites.names()}
         elif folder == "kernels":
             found = kernels_module.summaries()
-        elif folder == "readers":
-            found = {name: reader.summary for name, reader in READERS.items()}
         else:
-            registry = getattr(importlib.import_module(f"pybench.{folder}"), folder)
-            found = {name: registry.summary(name) for name in registry}
+            found = {name: reader.summary for name, reader in READERS.items()}
         rows += [{"folder": folder, "name": n, "summary": s} for n, s in found.items()]
     return rows
 
@@ -148,29 +173,28 @@ def show(
         known = ", ".join(FOLDERS)
         msg = f"component must be FOLDER/NAME with FOLDER one of {known}, got {component!r}"
         raise UsageError(msg)
-    cls = getattr(importlib.import_module(f"pybench.{folder}"), folder)[name]
-    parameters = {f.name: _default(f) for f in dataclasses.fields(cls) if f.init}
+    from pybench import suite as suites
+    from pybench.registry import parameters
+
+    registry = getattr(importlib.import_module(f"pybench.{folder}"), folder)
+    cls = registry[name]
+    defaults = {
+        key: None if value is dataclasses.MISSING else value
+        for key, value in parameters(cls).items()
+    }
     text = inspect.cleandoc(cls.__doc__ or "")
-    source = getattr(cls, "source", None)
+    source, places = getattr(cls, "source", None), suites.uses(registry, name)
     if json:
-        _emit({"name": name, "doc": text, "parameters": parameters, "source": source})
+        about = {"name": name, "doc": text, "parameters": defaults, "source": source}
+        _emit({**about, "uses": places})
         return
-    inside = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
+    inside = ", ".join(f"{key}={value!r}" for key, value in defaults.items())
     print(f"{name}({inside})\n\n{text}")
-    if source and source not in text:
+    if source and "Source:" not in text:
         print(f"\nSource: {source}")
-
-
-def _default(field: Any) -> Any:
-    """The default of a dataclass field as JSON holds it; a nested component by its name."""
-    import dataclasses
-
-    value = field.default
-    if field.default_factory is not dataclasses.MISSING:
-        value = field.default_factory()
-    if value is dataclasses.MISSING:
-        return None
-    return str(value) if dataclasses.is_dataclass(value) else value
+    width = max(map(len, places), default=0)
+    for number, (what, reason) in enumerate(places.items()):
+        print(("" if number else "\nOn tasks of\n") + f"    {what:<{width}}  {reason or 'yes'}")
 
 
 @app.command()
@@ -306,6 +330,9 @@ def report(
     data: Data = None,
     device: Device = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default STORE/SUITE")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder of scores over time and curves, tasks of bags")
+    ] = None,
     store: StoreDir = Path("results"),
     json: Json = False,
 ) -> int:
@@ -322,6 +349,10 @@ def report(
         )
         raise MissingPartError(msg)
     folder = out or store / planned.name
+    if figures is not None:
+        from pybench.report import timelines
+
+        timelines.write(planned, opened, figures)
     board = _write_board(planned, opened, folder, _command())
     if json:
         print((folder / "leaderboard.json").read_text(), end="")
@@ -408,16 +439,28 @@ def data_make(
     directory: Annotated[Path, typer.Argument(help="New or empty folder")],
     scale: Annotated[float, typer.Option(min=0.01, help="Share of the default size.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    videos: Annotated[
+        bool, typer.Option("--videos", help="Videos to extract the task's features from.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write a task's generated data in its real on-disk layout."""
     from pybench.data import check
+    from pybench.features import find
     from pybench.tasks import tasks
 
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         msg = f"directory must be new or empty, got {directory}"
         raise UsageError(msg)
     built = tasks.build(task)
+    if videos:
+        built.make_videos(directory, scale, seed)
+        count = len(find(directory))
+        if json:
+            _emit({"task": task, "directory": str(directory), "samples": count})
+        else:
+            print(f"{directory}: {count} videos; next: pybench features extract {directory}")
+        return
     built.make(directory, scale, seed)
     found = check(built.meta.reader, directory)
     if json:
@@ -455,9 +498,20 @@ def kernels(
     scale: Annotated[
         float, typer.Option(min=1e-9, max=1.0, help="Factor on the sizes, for slow machines.")
     ] = 1.0,
+    against: Annotated[
+        str | None, typer.Option("--against", help="Beside another revision: slower or not.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 for a regression, 4 for a row untold.")
+    ] = False,
     json: Json = False,
-) -> None:
-    """Time the Rust kernels on fixed workloads, alone or beside their peers."""
+) -> int:
+    """Time the Rust kernels on fixed workloads: alone, beside their peers or another revision."""
+    if against is not None:
+        if peers or scale < 1:
+            msg = "--against must stand without --peers and --scale, got both; leave one out"
+            raise UsageError(msg)
+        return _kernels_against(against, names or (), rounds, strict, json)
     from pybench.kernels import measure
 
     rows = []
@@ -466,16 +520,91 @@ def kernels(
         if json:
             continue
         workload = row["workload"] + (f" (at {row['size']})" if scale < 1 else "")
-        line = f"{row['kernel']:<22} {workload:<45} {row['ours_ms']:>10.4g} ms"
+        line = f"{row['kernel']:<22} {workload:<45} {_time(row, 'ours')}"
         if peers:
             line += (
-                f" {row['peer_ms']:>10.4g} ms  x{row['ratio']:<8.3g} "
+                f" {_time(row, 'peer')}  x{row['ratio']:<8.3g} "
                 f"[{row['ratio_low']:.3g}, {row['ratio_high']:.3g}] target {row['target']:g}"
                 f"  {row['peer']} {row['peer_version']}"
             )
         print(line, flush=True)
     if json:
         _emit({"rows": rows})
+    return OK
+
+
+def _kernels_against(
+    revision: str, names: Sequence[str], rounds: int, strict: bool, json: bool
+) -> int:
+    from pybench.against import compare
+
+    found = compare(revision, names, rounds=rounds, say=partial(_tell, quiet=json))
+    if json:
+        _emit(found.to_json())
+    for row in () if json else found.rows:
+        line = f"{row.kernel:<22} {row.workload:<45} {row.here_ms:>10.4g} ms"
+        if row.there_ms is not None:
+            line += (
+                f" {row.there_ms:>10.4g} ms  x{row.ratio:<7.3f} "
+                f"[{row.ratio_low:.3f}, {row.ratio_high:.3f}]"
+            )
+        print(f"{line}  {row.verdict}")
+    verdicts = {row.verdict for row in found.rows} if strict else set()
+    return NO if "regression" in verdicts else UNTOLD if "cannot tell" in verdicts else OK
+
+
+def _time(row: dict[str, Any], side: str) -> str:
+    return f"{row[f'{side}_ms']:>10.4g} ms \N{PLUS-MINUS SIGN}{row[f'{side}_spread']:<5.1%}"
+
+
+@app.command()
+def gate(
+    names: Annotated[list[str] | None, typer.Argument(help="Kernels; default all")] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Make what is counted the baseline.")
+    ] = False,
+    baseline: Annotated[Path | None, typer.Option(help="File; default: that of pybench.")] = None,
+    json: Json = False,
+) -> int:
+    """Count the instructions of the Rust kernels; exit code 1 when one has grown by over 3 %."""
+    from pybench import gate as gate_module
+
+    outcome = gate_module.run(names or (), update=update, file=baseline)
+    if json:
+        _emit(outcome.to_json())
+        return OK if outcome.passed else NO
+    for row in outcome.rows:
+        count = "-" if row.instructions is None else f"{row.instructions:,}"
+        line = f"{row.kernel:<22} {row.workload:<45} {count:>14}"
+        if row.instructions and row.baseline:
+            line += f" {row.instructions / row.baseline - 1:>+9.3%}"
+        print(f"{line}  {row.verdict}")
+    for notice in outcome.notices:
+        print(notice)
+    return OK if outcome.passed else NO
+
+
+@app.command("asv-page")
+def asv_page(
+    results: Annotated[Path, typer.Argument(help="asv's results_dir")] = Path(
+        "results/asv/results"
+    ),
+    out: Annotated[Path, typer.Option(help="The page")] = Path("results/asv/index.html"),
+    json: Json = False,
+) -> None:
+    """Draw the history that asv has stored as one page that opens without a network."""
+    from pybench.report import history
+
+    found = history.read(results)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(history.page(found), encoding="utf-8")
+    for problem in found.problems:
+        _tell(problem, quiet=json)
+    summary = {"page": str(out), "series": len(found.series), "commits": len(found.commits)}
+    if json:
+        _emit({**summary, "problems": list(found.problems)})
+    else:
+        print(f"{out}: {len(found.series)} benchmarks over {len(found.commits)} commits")
 
 
 @app.command()

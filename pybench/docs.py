@@ -16,15 +16,14 @@ import torch
 from pybench.losses import loss, losses
 from pybench.metrics import metrics
 from pybench.models import models
-from pybench.registry import Registry
+from pybench.registry import Registry, parameters
 from pybench.report.markup import Markup, el
 from pybench.samplers import samplers
 from pybench.steps import steps
-from pybench.suite import refusal
+from pybench.suite import uses
 from pybench.tasks import tasks
 from pybench.transforms import transforms
-from pybench.trial import Trial
-from pybench.types import Inputs, Kind, LossContext
+from pybench.types import LossContext
 
 REGISTRIES: tuple[Registry[Any], ...] = (
     losses,
@@ -36,15 +35,6 @@ REGISTRIES: tuple[Registry[Any], ...] = (
     tasks,
 )
 MARK = "Written by pybench docs: edit the docstring instead"
-KINDS: dict[str, tuple[Kind, Inputs]] = {
-    "images": ("classes", "images"),
-    "clips": ("classes", "clips"),
-    "features": ("classes", "features"),
-    "bags of snippets": ("bags", "features"),
-    "boxes": ("boxes", "cells"),
-}
-"""What a task may be made of, for the table of where a component can be used."""
-
 CHANCES = [k / 100 for k in range(1, 100)]
 """Probabilities of the true class at which a loss is drawn."""
 
@@ -99,16 +89,17 @@ def _page(registry: Registry[Any], name: str, *, drawn: bool) -> str:
             "probability of the true class: the loss, and the size of its gradient with respect "
             "to the true class's logit."
         )
-    if registry in (losses, transforms):
-        blocks.append(_uses(registry, name))
+    if places := uses(registry, name):
+        rows = ["## Where it can be used", "", "| task of | |", "| --- | --- |"]
+        rows += [f"| {what} | {reason or 'yes'} |" for what, reason in places.items()]
+        blocks.append("\n".join(rows))
     return "\n\n".join(blocks) + "\n"
 
 
 def _defaults(component: type) -> dict[str, str]:
     return {
-        field.name: "required" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
-        for field in dataclasses.fields(component)
-        if field.init
+        name: "required" if value is dataclasses.MISSING else f"`{value!r}`"
+        for name, value in parameters(component).items()
     }
 
 
@@ -153,23 +144,10 @@ def _fields(body: str, defaults: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _uses(registry: Registry[Any], name: str) -> str:
-    """Table of what a loss or transform can be used on, from the suite's own refusals."""
-    rows = ["## Where it can be used", "", "| task of | |", "| --- | --- |"]
-    criterion, transform = (name, "none") if registry is losses else ("ce", name)
-    required = "required" in _defaults(registry[name]).values()
-    for what, (kind, inputs) in KINDS.items():
-        meta = dataclasses.replace(tasks.build("clips").meta, kind=kind, inputs=inputs)
-        row = Trial(what, data="", model="", loss=criterion, transform=transform)
-        answer = "depends on its parameters" if required else refusal(meta, row) or "yes"
-        rows.append(f"| {what} | {answer} |")
-    return "\n".join(rows)
-
-
 def _figure(name: str) -> str | None:
     """A loss of classes and its gradient as SVG; None where the logits alone do not decide it."""
     component = losses[name]
-    if "required" in _defaults(component).values():
+    if dataclasses.MISSING in parameters(component).values():
         return None
     criterion = losses.build(name)
     if criterion.reads != "classes" or criterion.needs:

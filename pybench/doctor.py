@@ -13,7 +13,7 @@ from pathlib import Path
 
 APT = (
     "apt-get install -y --no-install-recommends pkg-config libclang-dev "
-    "libavcodec-dev libavformat-dev libavutil-dev libswscale-dev ffmpeg chromium"
+    "libavcodec-dev libavformat-dev libavutil-dev libswscale-dev ffmpeg chromium valgrind"
 )
 
 

@@ -1,7 +1,7 @@
 """Snippet features of videos: every 16 frames through a network, one array per video.
 
 What anomaly detectors read. Videos keep their relative names: ``Abuse/Abuse001_x264.mp4`` becomes
-``OUT/Abuse/Abuse001_x264.mp4.npy``, float32 (T, D), or (T, 10, D) with ten crops.
+``OUT/Abuse/Abuse001_x264.mp4.npy``, float32 (T, K, D) with K crops, as the reader ``ucf`` takes it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from numpy.typing import NDArray
 from pybench import video
 from pybench._core import kernel_sources
 from pybench.data.problems import Problem
+from pybench.data.snippets import SNIPPET_FRAMES, Features, segmented
 from pybench.progress import Progress, Reporter
 
 if TYPE_CHECKING:
     from torch import nn
 
-SNIPPET = 16
-"""Frames of a snippet; a rest of fewer frames is left out."""
 CHUNK = 16
 """Snippets decoded at once, so that a long video needs little memory."""
 BATCH = 8
@@ -90,7 +89,7 @@ class Settings:
             "weights": trained.hexdigest() if trained else "random, seed 0",
             "crops": self.crops,
             "segments": self.segments,
-            "snippet_frames": SNIPPET,
+            "snippet_frames": SNIPPET_FRAMES,
             "reader": kernel_sources()["video"],
         }
 
@@ -205,22 +204,6 @@ def _made(path: Path, target: Path) -> bool:
     return target.is_file() and target.stat().st_mtime >= path.stat().st_mtime
 
 
-def segmented(rows: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """(T, ...) rows of a video as (count, ...) means over equal parts of it.
-
-    Part i is the mean of rows r_i .. r_(i+1) - 1 with r = int(linspace(0, T, count + 1)), and row
-    r_i alone where that is none. Source: Sultani, Chen, Shah, CVPR 2018, section 4.1.
-
-    Example:
-        >>> segmented(np.array([[1.0], [3.0], [5.0]], np.float32), 2).ravel()
-        array([1., 4.], dtype=float32)
-    """
-    edges = np.linspace(0, len(rows), count + 1).astype(np.int64)
-    starts, ends = edges[:-1], np.maximum(edges[1:], edges[:-1] + 1)
-    parts = [rows[a:b].mean(axis=0) for a, b in zip(starts, ends, strict=True)]
-    return np.stack(parts)
-
-
 def _same_settings(out: Path, stamp: dict[str, Any]) -> None:
     file = out / STAMP
     if file.is_file():
@@ -274,10 +257,8 @@ def _network(settings: Settings) -> _Network:
     return _Network(module, built.size, settings)
 
 
-def _features(
-    path: Path, network: _Network, settings: Settings, outcome: Outcome
-) -> NDArray[np.float32]:
-    """(T, D) or (T, 10, D): one chunk is decoded while the network works on the one before."""
+def _features(path: Path, network: _Network, settings: Settings, outcome: Outcome) -> Features:
+    """(T, K, D): one chunk is decoded while the network works on the one before."""
     found = video.probe(path)
     # The short side is 8/7 of what the network takes, as its authors crop.
     short = round(max(network.size) * 8 / 7)
@@ -299,18 +280,18 @@ def _features(
             if number + 1 < len(chunks):
                 coming = pool.submit(decode, chunks[number + 1])
             began = time.perf_counter()
-            snippets = frames.reshape(-1, SNIPPET, *frames.shape[1:])
+            snippets = frames.reshape(-1, SNIPPET_FRAMES, *frames.shape[1:])
             made = [network(crop) for crop in _crops(snippets, network.size, settings.crops)]
-            parts.append(made[0] if settings.crops == 1 else np.stack(made, axis=1))
+            parts.append(np.stack(made, axis=1))
             outcome.network_s += time.perf_counter() - began
     return np.concatenate(parts)
 
 
 def _chunks(frames: int) -> Iterator[NDArray[np.int64]]:
     """Frames of as many whole snippets as there are; a video too short repeats its last frame."""
-    whole = max(frames // SNIPPET, 1) * SNIPPET
-    for begin in range(0, whole, CHUNK * SNIPPET):
-        wanted = np.arange(begin, min(begin + CHUNK * SNIPPET, whole), dtype=np.int64)
+    whole = max(frames // SNIPPET_FRAMES, 1) * SNIPPET_FRAMES
+    for begin in range(0, whole, CHUNK * SNIPPET_FRAMES):
+        wanted = np.arange(begin, min(begin + CHUNK * SNIPPET_FRAMES, whole), dtype=np.int64)
         yield np.minimum(wanted, frames - 1)
 
 
@@ -327,7 +308,7 @@ def _crops(
             yield np.ascontiguousarray(crop[:, :, :, ::step])
 
 
-def _save(target: Path, array: NDArray[np.float32]) -> None:
+def _save(target: Path, array: Features) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     work = target.with_name(f"{target.name}.tmp")  # of a killed run: written over
     with work.open("wb") as file:

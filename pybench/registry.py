@@ -156,6 +156,41 @@ def _literal(value: Any) -> str:
     return repr(value)
 
 
+def written(value: Any) -> Any:
+    """A parameter's value as a spec writes it: a component by its name and what is not default.
+
+    Example:
+        >>> from pybench.losses import loss
+        >>> written(loss("drw(loss=ldam(scale=10), at=0.5)").terms[0][1])
+        'drw(loss=ldam(scale=10), at=0.5)'
+    """
+    spec = _as_spec(value)
+    return str(spec) if isinstance(spec, Spec) else value
+
+
+def _as_spec(value: Any) -> Any:
+    if isinstance(value, tuple) and value and all(map(dataclasses.is_dataclass, value)):
+        return Spec(tuple(term for part in value for term in _as_spec(part).terms))
+    if not dataclasses.is_dataclass(value):
+        return value
+    inside = tuple(
+        (field.name, _as_spec(now))
+        for field in dataclasses.fields(value)
+        if field.init and (now := getattr(value, field.name)) != _default(field)
+    )
+    return Spec((Term(type(value).__module__.rpartition(".")[2], inside),))
+
+
+def parameters(component: type) -> dict[str, Any]:
+    """The default of each parameter as a spec writes it; ``MISSING`` where there is none."""
+    return {f.name: written(_default(f)) for f in dataclasses.fields(component) if f.init}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()
+
+
 class Registry(Mapping[str, type[T]], Generic[T]):
     """The components of one folder, by file name; a module is imported when it is first asked for.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib.util
 import itertools
@@ -14,14 +15,15 @@ from types import ModuleType
 from typing import Any
 
 from pybench.losses import loss, losses
+from pybench.metrics import metrics
 from pybench.models import models
-from pybench.registry import Registry, parse
+from pybench.registry import Registry, parameters, parse
 from pybench.samplers import samplers
 from pybench.steps import steps
 from pybench.tasks import TaskMeta, tasks
 from pybench.transforms import transforms
 from pybench.trial import Budget, Split, Trial
-from pybench.types import Counts, Kind
+from pybench.types import Counts, Inputs, Kind
 
 EVERY = "*"
 """In place of a list: every component of the registry, as configured by default."""
@@ -237,6 +239,46 @@ def refusal(task: TaskMeta, row: Trial) -> str | None:
     if "two_views" in criterion.needs and task.kind == "classes" and row.transform == "none":
         return "the loss needs two views of a sample, and transform 'none' makes none"
     return None
+
+
+MADE_OF: dict[str, tuple[Kind, Inputs]] = {
+    "images": ("classes", "images"),
+    "clips": ("classes", "clips"),
+    "features": ("classes", "features"),
+    "bags of snippets": ("bags", "features"),
+    "boxes": ("boxes", "cells"),
+}
+"""What a task may be made of: its kind and its inputs."""
+
+
+def uses(registry: Registry[Any], name: str) -> dict[str, str | None]:
+    """Why a component cannot be used on a task of each sort, None where it can.
+
+    Empty for models and tasks, which fit each other by name.
+    """
+    found: dict[str, str | None] = {}
+    component: Any = registry[name]
+    required = dataclasses.MISSING in parameters(component).values()
+    for what, (kind, inputs) in MADE_OF.items():
+        if registry is metrics:
+            fits = component.kind == kind
+            found[what] = None if fits else f"n/a: it scores {component.kind}"
+        elif registry in (losses, samplers, transforms, steps):
+            # A loss of two views is asked with a transform that makes them; flip loads quickly.
+            views = {"images": "flip", "clips": "flip", "features": "feature_mixup"}
+            change = views.get(inputs, "none") if registry is losses else "none"
+            row = Trial(
+                what,
+                data="",
+                model="",
+                loss=name if registry is losses else "ce",
+                sampler=name if registry is samplers else "natural",
+                transform=name if registry is transforms else change,
+                steps=(name,) if registry is steps else (),
+            )
+            meta = replace(tasks.build("clips").meta, kind=kind, inputs=inputs)
+            found[what] = "depends on its parameters" if required else refusal(meta, row)
+    return found
 
 
 def _doubled(row: Trial) -> Iterator[str]:

@@ -6,6 +6,7 @@ suite = Suite(
     "Every loss x sampler x task: for a cluster, or a long weekend",
     Grid(tasks=["collision"], losses="*", samplers="*"),
     Grid(tasks=["collision"], losses=["ce"], transforms="*"),
+    Grid(tasks=["anomaly"], losses="*", samplers="*"),
     Grid(tasks=["collision"], losses=["ce"], steps=[("logit_adjustment",)]),
     seeds=5,
 )

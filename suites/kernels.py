@@ -13,23 +13,48 @@ from sklearn import metrics
 from torchvision import ops
 
 from pybench import core
-from pybench.kernels import THREADS, Pair, Workload
+from pybench.kernels import GOAL, THREADS, Pair, Workload
 
 workloads: list[Workload] = []
 
 
 def row(
-    kernel: str, workload: str, peer: str, target: float, size: int, small: bool = False
+    kernel: str,
+    workload: str,
+    peer: str,
+    target: float,
+    size: int,
+    small: bool = False,
+    repeats: int = 1,
 ) -> Callable[[Callable[[int], Pair]], Callable[[int], Pair]]:
-    """Register a workload; with ``small`` also at 10 and 1,000 elements, where the target is 1."""
+    """Register a workload; with ``small`` also at 10 and 1,000 elements, where the target is 1.
+
+    A peer too slow to be timed in full is timed in one part of ``repeats``, and its time scaled.
+    """
 
     def register(make: Callable[[int], Pair]) -> Callable[[int], Pair]:
-        workloads.append(Workload(kernel, workload, peer, target, size, make))
+        workloads.append(Workload(kernel, workload, peer, target, size, make, repeats=repeats))
         for few in (10, 1000) if small else ():
-            workloads.append(Workload(kernel, f"{few} elements", peer, 1, few, make, fixed=True))
+            name = f"{few} elements"
+            workloads.append(
+                Workload(kernel, name, peer, 1, few, make, fixed=True, repeats=repeats)
+            )
         return make
 
     return register
+
+
+def bare(kernel: str, call: Callable[[], Any]) -> None:
+    """Register what a call costs that has next to nothing to do."""
+
+    def make(_: int) -> Pair:
+        return call, CALL_S
+
+    workloads.append(Workload(kernel, "bare call", GOAL, 1, 1, make, fixed=True))
+
+
+CALL_S = 3e-6
+"""Seconds that a bare call may take."""
 
 
 def draws() -> np.random.Generator:
@@ -198,6 +223,142 @@ def suppression(n: int) -> Pair:
     return lambda: core.nms(a, scores, 0.5), lambda: ops.nms(tensor, of, 0.5)
 
 
+# Detection
+
+
+def detections(images: int, truths: int = 10, found: int = 30) -> tuple[list[Any], list[Any]]:
+    """Objects of five classes; two thirds of them are found a little off, the rest is noise."""
+    stream = draws()
+    true, labels = boxes(images, truths), stream.integers(0, 5, (images, truths))
+    said = boxes(images, found)[:, ::-1].copy()
+    said_labels = stream.integers(0, 5, (images, found))
+    near = 2 * truths // 3
+    said[:, :near] = true[:, :near] + stream.random((images, near, 1), np.float32) * 9
+    said_labels[:, :near] = labels[:, :near]
+    sure = stream.random((images, found))
+    return list(zip(true, labels, strict=True)), list(zip(said, said_labels, sure, strict=True))
+
+
+def coco_eval(truth: list[Any], scores: list[Any]) -> Callable[[], Any]:
+    """The evaluation of faster-coco-eval, its indices made beforehand."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    def listed(entries: list[Any]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for image, (corners, labels, *sure) in enumerate(entries):
+            sides = corners[:, 2:] - corners[:, :2]
+            for k, label in enumerate(labels.tolist()):
+                rows.append(
+                    {
+                        "id": len(rows) + 1,
+                        "image_id": image,
+                        "category_id": label,
+                        "bbox": [*corners[k, :2].tolist(), *sides[k].tolist()],
+                        "area": float(sides[k].prod()),
+                        "iscrowd": 0,
+                    }
+                )
+                if sure:
+                    rows[-1]["score"] = float(sure[0][k])
+        return rows
+
+    images = [{"id": image, "width": 660, "height": 660} for image in range(len(truth))]
+    categories = [{"id": label, "name": str(label)} for label in range(5)]
+    known = COCO({"images": images, "categories": categories, "annotations": listed(truth)})
+    found = known.loadRes(listed(scores))
+
+    def run() -> Any:
+        evaluation = COCOeval_faster(known, found, "bbox", print_function=lambda *_: None)
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        return evaluation
+
+    return run
+
+
+@row(
+    "mean_average_precision",
+    "5,000 images, 10 truths, 30 detections, 5 classes",
+    "faster-coco-eval",
+    2,
+    5000,
+    small=True,
+)
+def detection(images: int) -> Pair:
+    truth, scores = detections(images)
+    return lambda: core.mean_average_precision(truth, scores), coco_eval(truth, scores)
+
+
+# Copy-paste of objects
+
+
+def scattered(images: int, most: int, height: int, width: int) -> list[NDArray[np.float64]]:
+    """Up to ``most`` boxes per image, each a tenth to a third of its sides."""
+    stream = draws()
+    sides = (0.1 + 0.2 * stream.random((images, most, 2))) * (width, height)
+    corner = stream.random((images, most, 2)) * ((width, height) - sides)
+    every = np.concatenate([corner, corner + sides], -1)
+    counts = stream.integers(0, most + 1, images)
+    return [every[image, :count] for image, count in enumerate(counts)]
+
+
+def planning(most: int, height: int, width: int, objects: int) -> Callable[[int], Pair]:
+    def make(images: int) -> Pair:
+        given = scattered(images, most, height, width)
+        donors = [image for image in range(images) if len(given[image])]
+
+        def peer() -> Any:
+            stream, pastes = draws(), []
+            for image in range(images):
+                present = given[image]
+                for _ in range(10):
+                    if len(present) >= objects or len(donors) < 2:
+                        break
+                    donor = donors[stream.integers(len(donors))]
+                    if donor == image:
+                        continue
+                    box = given[donor][stream.integers(len(given[donor]))][None]
+                    near = ops.box_iou(torch.from_numpy(box), torch.from_numpy(present))
+                    if not (near >= 0.1).any():
+                        present = np.concatenate([present, box])
+                        pastes.append((image, donor, box))
+            return pastes
+
+        size = (height, width)
+        return lambda: core.plan_cutmix(given, size, max_objects=objects), peer
+
+    return make
+
+
+LOOP = "torchvision.ops.box_iou in a loop with numpy"
+row("plan_cutmix", "10,000 images 32x24, 0..5 boxes, tau .1, M=4", LOOP, 20, 10**4, small=True)(
+    planning(5, 24, 32, 4)
+)
+row("plan_cutmix", "10,000 images 640x480, 0..20 boxes, tau .1, M=8", LOOP, 20, 10**4)(
+    planning(20, 480, 640, 8)
+)
+
+
+@row(
+    "apply_cutmix",
+    "1,000 images 640x480x3 uint8 in place",
+    "numpy.copyto of the pasted bytes",
+    0.5,
+    1000,
+    small=True,
+)
+def pasting(images: int) -> Pair:
+    # At 1,000 elements there are as many small images, not a gigabyte.
+    height, width = (480, 640) if images > 1 and images % 1000 == 0 else (24, 32)
+    pictures = np.zeros((images, height, width, 3), np.uint8)
+    plan = core.plan_cutmix(scattered(images, 5, height, width), (height, width))
+    sides = plan["target"][:, 2:] - plan["target"][:, :2]
+    source = np.ones(int(sides.prod(axis=1).sum()) * 3, np.uint8)
+    target = np.empty_like(source)
+    return lambda: core.apply_cutmix(pictures, plan), lambda: np.copyto(target, source)
+
+
 # Ranking
 
 
@@ -242,3 +403,103 @@ def confusion(n: int) -> Pair:
             metrics.f1_score(truth, predicted, average="macro"),
         ),
     )
+
+
+# Resampling
+
+
+def resampled(metric: Any, timed: int, truth: Any, predicted: Any, score: Any) -> Pair:
+    """Of the peer's 1,000 resamples only some are timed."""
+    stream, n = draws(), len(truth)
+    groups = stream.integers(0, 290, n) if metric == "roc_auc" else np.arange(n)
+    members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
+
+    def peer() -> Any:
+        for _ in range(timed):
+            chosen = stream.integers(0, len(members), len(members))
+            score(np.concatenate([members[group] for group in chosen]))
+
+    mine = None if metric == "macro_f1" else groups
+    return lambda: core.bootstrap(metric, truth, predicted, mine), peer
+
+
+LOOPED = "scikit-learn in a loop"
+
+
+@row(
+    "bootstrap",
+    "1,000 resamples, ROC-AUC, n=1e5, 290 groups",
+    LOOPED,
+    100,
+    10**5,
+    small=True,
+    repeats=100,
+)
+def areas_again(n: int) -> Pair:
+    truth, scores = ranked(n)
+    truth[::2] = np.arange(len(truth[::2])) % 2  # so that hardly a resample is of one class
+    return resampled(
+        "roc_auc",
+        10,
+        truth,
+        scores,
+        lambda index: (
+            len(set(truth[index])) == 2 and metrics.roc_auc_score(truth[index], scores[index])
+        ),
+    )
+
+
+@row("bootstrap", "1,000 resamples, macro-F1, n=1e4 x 8", LOOPED, 100, 10**4, repeats=100)
+def f1_again(n: int) -> Pair:
+    truth, predicted = draws().integers(0, 8, (2, n))
+    return resampled(
+        "macro_f1",
+        10,
+        truth,
+        predicted,
+        lambda index: metrics.f1_score(truth[index], predicted[index], average="macro"),
+    )
+
+
+@row(
+    "bootstrap",
+    "1,000 resamples, mAP, 1,000 images",
+    "faster-coco-eval in a loop",
+    20,
+    1000,
+    repeats=333,
+)
+def detection_again(images: int) -> Pair:
+    truth, scores = detections(images)
+    runs = [coco_eval(truth, scores) for _ in range(3)]
+    # Which images it is makes no difference to the time, so the peer's index is made beforehand.
+    return (
+        lambda: core.bootstrap("mean_average_precision", truth, scores),
+        lambda: [run() for run in runs],
+    )
+
+
+# What a call costs
+
+ONE, BOX = np.zeros(1, np.int64), np.array([[0.0, 0.0, 1.0, 1.0]])
+PIXEL = np.zeros((1, 1, 1), np.uint8)
+NO_PLAN = core.plan_cutmix([], (1, 1))
+
+bare("class_counts", lambda: core.class_counts(ONE))
+bare("effective_number", lambda: core.effective_number(ONE, 0.5))
+bare("class_balanced_weights", lambda: core.class_balanced_weights(ONE + 1, 0.5))
+bare("shuffle", lambda: core.shuffle(1))
+bare("philox", lambda: core.philox(1, size=1))
+bare("weighted_choice", lambda: core.weighted_choice(BOX[0, 2:], 1))
+bare("hard_negatives", lambda: core.hard_negatives(BOX[0], BOX[0] > 0, 1))
+bare("box_iou", lambda: core.box_iou(BOX, BOX))
+bare("nms", lambda: core.nms(BOX, BOX[0, 2:3], 0.5))
+bare("soft_nms", lambda: core.soft_nms(BOX, BOX[0, 2:3]))
+bare("mean_average_precision", lambda: core.mean_average_precision([], []))
+bare("plan_cutmix", lambda: core.plan_cutmix([], (1, 1)))
+bare("apply_cutmix", lambda: core.apply_cutmix(PIXEL, NO_PLAN))
+bare("roc_auc", lambda: core.roc_auc(ONE, BOX[0, :1]))
+bare("average_precision", lambda: core.average_precision(ONE, BOX[0, :1]))
+bare("pr_curve", lambda: core.pr_curve(ONE, BOX[0, :1]))
+bare("confusion_f1", lambda: core.confusion_f1(ONE, ONE, 1))
+bare("bootstrap", lambda: core.bootstrap("accuracy", ONE, ONE, resamples=0))

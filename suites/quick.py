@@ -11,10 +11,22 @@ LOSSES = [
     "class_balanced(beta=0.999)",
 ]
 
+BAG_LOSSES = [
+    "mil",
+    "class_balanced_mil(beta=0.9)",
+    "class_balanced_mil(beta=0.9999)",
+    "topk_mil",
+    "rtfm",
+    "ce",
+    "weighted_ce",
+]
+
 suite = Suite(
     "A first answer on every task that is ready, in a coffee break",
     Grid(tasks=["collision"], losses=LOSSES),
     Grid(tasks=["collision"], losses=["ce"], samplers=["class_balanced", "random_over"]),
     Grid(tasks=["collision"], losses=["ce"], steps=[("logit_adjustment",)]),
+    Grid(tasks=["anomaly"], losses=BAG_LOSSES),
+    Grid(tasks=["anomaly"], losses=["mil"], samplers=["class_balanced"]),
     seeds=5,
 )

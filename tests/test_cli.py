@@ -140,9 +140,15 @@ def test_list_and_show_tell_what_there_is(here: Path) -> None:
         {"folder": r["folder"], "name": r["name"]} for r in rows
     ]
     assert all(row["summary"] for row in rows)
-    shown = pybench("show", "losses/focal", cwd=here).stdout
-    assert "gamma" in shown
-    assert "Lin" in shown
+    about = {(row["folder"], row["name"]): row for row in rows}
+    assert about["losses", "focal"]["source"].startswith("Lin, Goyal")
+    assert not any(about["losses", "focal"]["uses"].values())
+    assert about["losses", "mil"]["uses"]["bags of snippets"] is None
+    assert about["metrics", "ece"]["uses"]["boxes"] == "n/a: it scores classes"
+    shown = pybench("show", "losses/mil", cwd=here).stdout
+    assert "lambda_smooth" in shown
+    assert shown.count("Sultani") == 1
+    assert "boxes             n/a: a bag loss compares bags of snippets" in shown
 
 
 def test_damaged_videos_are_named_and_the_rest_is_used(here: Path) -> None:

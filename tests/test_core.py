@@ -1,6 +1,9 @@
 """The Rust kernels against oracles that are obvious, and the way into them."""
 
+import contextlib
+import copy
 import hashlib
+import inspect
 import itertools
 import os
 import re
@@ -15,7 +18,7 @@ import mpmath  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -405,7 +408,36 @@ import hashlib
 import numpy as np
 from pybench import core
 labels = core.philox(1, size={LONG}).astype(np.int64) % 1500
+truth = labels % 2
+scores = core.philox(3, size={LONG}).astype(np.float64) / 2**64
+corners = np.floor(scores[:40_000].reshape(2000, 5, 4) * 20)
+corners[..., 2:] += corners[..., :2] + 1
+objects = list(zip(corners, labels[:10_000].reshape(2000, 5) % 3))
+found = [(boxes, of, scores[:5] * 0.5 + i / 4000) for i, (boxes, of) in enumerate(objects[1:] * 1)]
+plan = core.plan_cutmix(list(corners), (50, 50), max_objects=9, placement="pack")
+images = (scores[:1] * np.arange(2000 * 2500) % 251).astype(np.uint8).reshape(2000, 50, 50)
+core.apply_cutmix(images, plan, match_background=True)
+detected = core.mean_average_precision(objects[1:], found)
+again = [
+    core.bootstrap(name, truth, scores, labels, resamples=40, method="bca")["values"]
+    for name in ("roc_auc", "average_precision")
+] + [
+    core.bootstrap("macro_f1", truth, truth[::-1].copy(), labels, resamples=40)["values"],
+    core.bootstrap("mean_average_precision", objects[1:], found, resamples=20)["values"],
+]
 results = [
+    *plan.values(),
+    images,
+    detected["ap"],
+    detected["curves"],
+    *again,
+    np.array([core.roc_auc(truth, scores), core.average_precision(truth, scores)]),
+    np.concatenate(core.pr_curve(truth, scores)),
+    core.confusion_f1(truth, truth[::-1].copy(), 2)["confusion"],
+    core.hard_negatives(scores, truth == 0, 30_000),
+    core.box_iou(corners[:300, 0], corners[:, 1]),
+    core.nms(corners[:, 0], scores[:2000], 0.3),
+    *core.soft_nms(corners[:500, 0], scores[:500]),
     core.philox(2, size={LONG}),
     core.shuffle({LONG}),
     core.weighted_choice(labels, {LONG}),
@@ -468,6 +500,77 @@ def test_signals_are_handled_while_a_kernel_runs_and_can_stop_it() -> None:
     finally:
         signal.signal(signal.SIGALRM, before)
     assert handled == 3
+
+
+# Nonsense
+
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    3,
+    2**63,
+    2**70,
+    0.5,
+    float("nan"),
+    float("inf"),
+    1j,
+    "iou",
+    "accuracy",
+    b"x",
+    (),
+    [],
+    [[]],
+    [[0, 0, 1, 1]],
+    [[0, 0, 1]],
+    [1, 0, 1],
+    [0.5, np.nan],
+    [1, [2]],
+    {"image": [1]},
+    object(),
+    len,
+    np.zeros(3),
+    np.zeros((2, 4)),
+    np.zeros((0, 4)),
+    np.ones((2, 3, 4), np.float32),
+    np.array(5),
+    np.arange(3),
+    np.arange(3, dtype=">i4"),
+    np.zeros(3, bool),
+    np.full(2, np.inf),
+    np.array(["a", "b"]),
+    np.array([None, 1], dtype=object),
+    np.zeros(2, "datetime64[s]"),
+    np.zeros((2, 2, 2), np.uint8),
+    torch.zeros(3),
+    torch.ones((2, 4), dtype=torch.bfloat16),
+    [([[0, 0, 1, 1]], [0], [0.5])],
+    [([[0, 0, 1, 1]], [0])],
+    [([[1, 0, 0, 1]], [2**62])],
+]
+KERNELS = sorted({*core.__all__} - {"kernel_sources"})
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.sampled_from(KERNELS),
+    st.lists(st.sampled_from(range(len(ODD))), max_size=6),
+    st.lists(st.sampled_from(range(len(ODD))), max_size=3),
+    st.data(),
+)
+def test_nonsense_is_refused_without_a_panic(
+    kernel: str, places: list[int], more: list[int], data: st.DataObject
+) -> None:
+    call = getattr(core, kernel)
+    known = list(inspect.signature(call).parameters)
+    names = data.draw(st.lists(st.sampled_from(known), max_size=len(more), unique=True))
+    options = {name: ODD[place] for name, place in zip(names, more, strict=False)}
+    # An array may be written to by apply_cutmix, so that each call gets its own.
+    arguments = [copy.copy(ODD[place]) for place in places]
+    # A panic would be a RuntimeError or its own kind of BaseException: neither is let through.
+    with contextlib.suppress(TypeError, ValueError, OverflowError, MemoryError):
+        call(*arguments, **options)
 
 
 # What the extension says of itself

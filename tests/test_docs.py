@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -14,32 +18,54 @@ from pybench.cli import app
 from pybench.docs import REGISTRIES, write
 from pybench.losses import losses
 from pybench.registry import PLUGINS
+from pybench.suite import Selection, find, plan, selected_tasks
 
 HALVED = '''"""Half of cross entropy."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 from torch.nn.functional import cross_entropy
 
+from pybench import checks
+
 
 @dataclass(frozen=True)
 class Halved:
-    """Cross entropy by two.
+    r"""Cross entropy by two.
+
+    .. math:: -\\log p_y / b
 
     Fields:
-        by: what it is divided by.
+        by: what it is divided by, > 0.
+
+    Inputs: logits (B, C); labels (B,).
+    Returns: (B,) terms.
+    Source: nobody.
+    Deviations: none.
+
+    Example:
+        >>> import torch, pybench.losses as pl
+        >>> fn = pl.loss("halved").prepare(pl.LossContext(num_classes=2))
+        >>> (2 * fn(torch.zeros(1, 2), [0])).exp()
+        tensor([2.0000])
     """
 
     by: float = 2.0
     reads: ClassVar[str] = "classes"
     needs: ClassVar[frozenset] = frozenset()
-    source: ClassVar[str] = "made for a test"
+    source: ClassVar[str] = "Nobody: A Loss That Was Made for a Test, section 1"
+
+    def __post_init__(self):
+        checks.require(0 < self.by < inf, "by", "finite and > 0", self.by)
 
     def prepare(self, context):
-        return lambda output, target, *, progress=0.0: (
-            cross_entropy(output.logits, target.labels, reduction="none") / self.by
-        )
+        return self
+
+    def __call__(self, output, target, *, progress=0.0):
+        logits, labels = checks.hard_classes("halved", output, target)
+        return cross_entropy(logits, labels, reduction="none") / self.by
 '''
 
 
@@ -110,11 +136,17 @@ def test_a_loss_file_appears_everywhere_and_is_gone_with_the_file(
     file.parent.mkdir(parents=True)
     monkeypatch.setenv(PLUGINS, str(tmp_path / "plugins"))
 
+    _, full = find("full")
+    ids = dict.fromkeys(selected_tasks(full, Selection()), "any")
+    refused = {r.row.partition(" ")[0] for r in plan(full, Selection(seeds=1), ids).refused}
+
     def seen() -> set[str]:
         listed = CliRunner().invoke(app, ["list", "losses", "--json"], catch_exceptions=False)
         made = CliRunner().invoke(app, ["docs", str(folder), "--json"], catch_exceptions=False)
         pages = [f for f in json.loads(made.stdout)["files"] if "halved" in f]
         names = [row["name"] for row in json.loads(listed.stdout)["rows"]]
+        planned = {trial.loss for trial in plan(full, Selection(seeds=1), ids).trials}
+        assert planned | refused == set(names)
         there = [str(p.relative_to(folder)) for p in folder.rglob("halved*")]
         assert sorted(pages) == sorted(there)
         return {*pages, *(name for name in names if name == "halved")}
@@ -126,3 +158,30 @@ def test_a_loss_file_appears_everywhere_and_is_gone_with_the_file(
     file.unlink()
     assert seen() == set()
     assert "halved" not in (folder / "index.md").read_text()
+
+
+def test_the_contracts_find_a_loss_because_its_file_exists(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    skipped = shutil.ignore_patterns("__pycache__", "*.so")
+    shutil.copytree(root / "pybench", tmp_path / "pybench", ignore=skipped)
+    for library in (root / "pybench").glob("_core*.so"):
+        (tmp_path / "pybench" / library.name).symlink_to(library)
+    (tmp_path / "pybench" / "losses" / "halved.py").write_text(HALVED)
+    (tmp_path / "tests" / "golden").mkdir(parents=True)
+    for name in ("conftest.py", "examples.py", "test_losses.py", "golden/losses.json"):
+        shutil.copy(root / "tests" / name, tmp_path / "tests" / name)
+    run = [sys.executable, "-m", "pytest", "tests/test_losses.py", "-k", "halved", "-q", "-rA"]
+    done = subprocess.run(
+        [*run, "--import-mode=importlib", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "test_terms_and_gradients_are_finite_and_keep_the_dtype[dtype0-1.0-halved]" in done.stdout
+    )
+    assert "test_a_negative_or_unbounded_number_is_refused_by_name[halved]" in done.stdout

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from pybench import features, video
-from pybench.features import Settings, SettingsError, extract, segmented
+from pybench.features import Settings, SettingsError, extract
 from tests.command import pybench
 
 UNTRAINED = Settings("r3d18", None, random_weights=True)
@@ -45,7 +45,7 @@ def array(file: Path) -> npt.NDArray[np.float32]:
 
 def test_each_video_becomes_one_row_per_16_frames(made: Path) -> None:
     long, short = array(made / "Abuse/long.mp4.npy"), array(made / "short.avi.npy")
-    assert (long.shape, short.shape) == ((2, 512), (1, 512))
+    assert (long.shape, short.shape) == ((2, 1, 512), (1, 1, 512))
     assert long.dtype == np.float32
     assert np.isfinite(long).all()
     assert long.std() > 0
@@ -67,7 +67,7 @@ def test_a_row_is_what_the_network_says_of_these_frames(folder: Path, made: Path
     with torch.inference_mode():
         clip = torch.from_numpy(second[None, :, 8:120, 29:141].copy())
         expected = network(clip).features["layer4"].numpy()[0]
-    np.testing.assert_allclose(array(made / "Abuse/long.mp4.npy")[1], expected, atol=1e-5)
+    np.testing.assert_allclose(array(made / "Abuse/long.mp4.npy")[1, 0], expected, atol=1e-5)
 
 
 def test_what_is_there_is_not_made_again(folder: Path, made: Path) -> None:
@@ -93,17 +93,6 @@ def test_ten_crops_are_centre_corners_and_mirrored() -> None:
         [[16, 17], [22, 23]],
     ]
     assert crops[5:] == [[row[::-1] for row in crop] for crop in crops[:5]]
-
-
-@pytest.mark.parametrize(("rows", "count"), [(118, 32), (32, 32), (5, 32), (1, 3)])
-def test_segments_are_means_of_equal_parts(rows: int, count: int) -> None:
-    values = np.random.default_rng(rows).normal(size=(rows, 2)).astype(np.float32)
-    got = segmented(values, count)
-    assert got.shape == (count, 2)
-    for i in range(count):
-        first = int(i * rows / count)
-        last = max(int((i + 1) * rows / count), first + 1)
-        np.testing.assert_allclose(got[i], values[first:last].mean(0), rtol=1e-6)
 
 
 def test_a_damaged_video_is_named_and_the_others_go_on(folder: Path, tmp_path: Path) -> None:

@@ -518,27 +518,6 @@ def test_focusing_keeps_its_relative_precision_far_into_the_tail(case):
     torch.testing.assert_close(terms, expected, rtol=1e-11, atol=1e-280)
 
 
-@pytest.mark.parametrize("case", GOLDEN["mil"], ids=lambda case: case["spec"])
-def test_mil_equals_the_formula(case):
-    bags = [torch.tensor(GOLDEN["bags"][k], dtype=torch.float64) for k in ("abnormal", "normal")]
-    terms = prepared(case["spec"])(bags, [0, 1])
-    torch.testing.assert_close(terms, torch.tensor(case["terms"], dtype=torch.float64))
-
-
-@pytest.mark.parametrize("case", GOLDEN["smooth_l1"], ids=lambda case: case["spec"])
-def test_smooth_l1_equals_the_formula(case):
-    boxes = [torch.tensor(GOLDEN["boxes"][k], dtype=torch.float64) for k in ("predicted", "true")]
-    terms = prepared(case["spec"])((torch.zeros(1, 2), boxes[0]), (torch.tensor([1]), boxes[1]))
-    torch.testing.assert_close(terms, torch.tensor(case["terms"], dtype=torch.float64))
-
-
-@pytest.mark.parametrize("case", GOLDEN["feature_similarity"], ids=lambda case: case["spec"])
-def test_feature_similarity_equals_the_formula(case):
-    features = torch.tensor(GOLDEN["features"], dtype=torch.float64)
-    value = prepared(case["spec"])((torch.zeros(4, 2), features), GOLDEN["feature_labels"])
-    assert value.item() == pytest.approx(case["value"], rel=1e-12)
-
-
 def test_a_default_configuration_does_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -497,6 +497,17 @@ def test_mining_an_epoch_forgets_what_is_older():
     assert gradient[1:].any(1).sum() == 1
 
 
+def test_what_was_mined_is_saved_with_the_loss():
+    spec, told = "f1_composite(mining='epoch', pretrain=0, ratio=1)", {"counts": [6, 2]}
+    first, second = (prepared(spec, **told) for _ in range(2))
+    for seed in range(2):
+        first(*cells([1, 0, 0, 0], seed=seed))
+    (saved,), (restored,) = first.modules(), second.modules()
+    restored.load_state_dict(saved.state_dict())
+    batch = cells([1, 0, 0, 0], seed=2)
+    assert torch.equal(second(*batch), first(*batch))
+
+
 def test_mining_an_epoch_needs_the_counts_of_the_training_set():
     with pytest.raises(
         ValueError, match=r"counts must be given for f1_composite\(mining='epoch'\)"
@@ -610,7 +621,7 @@ def toy(task, spec):
         ("toy_bags", "topk_mil + 0.1*rtfm(k=2)", set()),
         ("toy_boxes", "varifocal + giou", set()),
         ("toy_boxes", "f1_composite(combine='uncertainty')", {"loss.log_variance"}),
-        ("toy_boxes", "f1_composite(mining='epoch', pretrain=0.3)", set()),
+        ("toy_boxes", "f1_composite(mining='epoch', pretrain=0.3)", {"loss.pool.losses"}),
         ("toy_boxes", "soft_f1 + ce + diou", set()),
         ("toy_images", "ce + soft_f1 + tversky", set()),
         ("toy_images", "ce + supcon + 0.5*balanced_contrastive", {"loss.prototypes"}),

@@ -437,7 +437,7 @@ def test_objects_outside_a_band_of_area_are_neither_asked_for_nor_wrong_to_find(
     assert ap([0, 1]) == metrics.build("box_ap(iou=0.5)")(truth, scores)[""]
     assert ap([0.1, 1]) == 1  # the large object is found by the surest detection
     assert ap([0, 0.1]) == 0.5  # the small one by the second of the two small detections
-    assert ap([0.04, 0.16]) == 0.5  # a band holds its lower end only
+    assert ap([0.04, 0.16]) == ap([0, 1])  # a band holds its ends
     assert ap([0.5, 1]) is None
     with pytest.raises(ValueError, match="size must be the height and width of the images"):
         metrics.build("box_ap(area=[0, 1])")(truth, scores)

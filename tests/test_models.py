@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from pybench.models import models
+from pybench.models._parts import CosineClassifier
 from pybench.models.i3d import I3D
 from pybench.models.r3d18 import R3D18
 from pybench.models.small3d import Small3D
@@ -24,6 +25,14 @@ def clips(model, number=2, frames=None, size=None):
 def built(model, **context):
     torch.manual_seed(0)
     return model.build(ModelContext(num_classes=3, **context)).eval()
+
+
+def test_cosines_are_of_each_sample_snippet_or_cell_alone() -> None:
+    head = CosineClassifier(5, 3)
+    bags = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0))
+    alone = torch.stack([head(bag) for bag in bags])
+    torch.testing.assert_close(head(bags), alone)
+    assert torch.equal(head(bags[:, :1])[:, 0], head(bags[:, 0]))
 
 
 @pytest.mark.parametrize("model", VIDEO, ids=NAMES)

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pybench.losses import loss, losses
-from pybench.registry import MAX_SPEC_LENGTH, PLUGINS, Registry, Spec, SpecError, Term, parse
+from pybench.metrics import metrics
+from pybench.registry import (
+    MAX_SPEC_LENGTH,
+    PLUGINS,
+    Registry,
+    Spec,
+    SpecError,
+    Term,
+    parameters,
+    parse,
+    written,
+)
 from pybench.samplers import samplers
+from pybench.steps import steps
 from pybench.transforms import transforms
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(
@@ -166,6 +181,22 @@ def test_a_spec_that_names_nothing_says_what_was_meant(spec, message):
 def test_a_value_out_of_range_is_refused_by_the_component():
     with pytest.raises(ValueError, match=r"^gamma must be finite and >= 0, got -1$"):
         loss("focal(gamma=-1)")
+
+
+@pytest.mark.parametrize("registry", [losses, samplers, transforms, metrics, steps])
+def test_every_component_survives_its_own_spec_and_json(registry):
+    for name in registry.own_names():
+        cls = registry[name]
+        if dataclasses.MISSING in parameters(cls).values():
+            continue
+        built = registry.build(name)
+        assert written(built) == name
+        for field in dataclasses.fields(cls):
+            if isinstance(field.default, float):
+                other = dataclasses.replace(built, **{field.name: field.default / 2 or 1.0})
+                text = json.loads(json.dumps(written(other)))
+                assert registry.build(text) == other, text
+                assert str(parse(text)) == text
 
 
 def test_only_losses_are_summed():

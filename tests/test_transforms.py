@@ -16,7 +16,7 @@ from pybench.registry import SpecError
 from pybench.transforms import transforms
 from pybench.transforms._mixing import blend, drawn_by_class, paste
 from pybench.transforms._pictures import OVERSAMPLING, warp
-from pybench.types import BagTarget, Batch, ClassTarget, Donors
+from pybench.types import BagTarget, Batch, BoxTarget, ClassTarget, Donors
 from tests.examples import NOT_BY_SAMPLE
 
 SIZE, CLASSES = 6, 3
@@ -265,6 +265,77 @@ def test_all_ten_of_the_over_sampling_method_are_drawn_by_default():
     assert len(drawn) == 10
 
 
+# Copy-paste
+
+
+def grids(size, seed=0):
+    """Images of 6 cells of 4 x 4 pixels, each object a bright box in its cell."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 50, (size, 8, 12)).astype(np.uint8)
+    labels = (rng.random((size, 6)) < 0.3) * rng.integers(1, 3, (size, 6))
+    boxes = np.zeros((size, 6, 4), dtype=np.float32)
+    for image, cell in np.argwhere(labels > 0).tolist():
+        x, y = 4 * (cell % 3), 4 * (cell // 3)
+        boxes[image, cell] = x + 1, y + 1, x + 3, y + 3
+        images[image, y + 1 : y + 3, x + 1 : x + 3] = 100 + image
+    return torch.from_numpy(images), BoxTarget(torch.from_numpy(labels), torch.from_numpy(boxes))
+
+
+def pasted(spec, copy, seed):
+    images, truth = grids(20)
+    load = lambda rows: Batch(  # noqa: E731
+        images[torch.as_tensor(rows)],
+        BoxTarget(truth.labels[torch.as_tensor(rows)], truth.boxes[torch.as_tensor(rows)]),
+    )
+    donors = Donors(load, truth.labels.numpy(), np.bincount(truth.labels.flatten()))
+    batch = load(np.arange(SIZE))
+    return batch, transforms.build(spec)(batch, copy, donors, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("spec", ["copy_paste", "copy_paste(placement='pack', max_objects=6)"])
+def test_pasted_objects_are_seen_where_their_cells_say_and_the_rest_stays(spec):
+    added = 0
+    for seed in range(5):
+        batch, after = pasted(spec, np.ones(SIZE, dtype=np.uint8), seed)
+        assert after.inputs.dtype == batch.inputs.dtype
+        old, new = batch.target, after.target
+        there = old.labels > 0
+        assert torch.equal(new.labels[there], old.labels[there])
+        assert torch.equal(new.boxes[there], old.boxes[there])
+        for image in range(SIZE):
+            changed = torch.zeros(8, 12, dtype=torch.bool)
+            for cell in torch.nonzero(new.labels[image] != old.labels[image]).flatten().tolist():
+                added += 1
+                x1, y1, x2, y2 = new.boxes[image, cell].int().tolist()
+                assert cell == (y1 + 1) // 4 * 3 + (x1 + 1) // 4
+                # One bright object of one donor, which wears its number.
+                seen = after.inputs[image, y1:y2, x1:x2]
+                assert seen.min() == seen.max() >= 100
+                changed[y1:y2, x1:x2] = True
+            assert torch.equal(after.inputs[image][~changed], batch.inputs[image][~changed])
+    assert added > 5
+
+
+def test_only_copies_are_filled_up_when_asked():
+    batch, after = pasted("copy_paste(on='copies', max_objects=6)", COPY, 0)
+    untouched = torch.from_numpy(COPY == 0)
+    assert torch.equal(after.inputs[untouched], batch.inputs[untouched])
+    assert torch.equal(after.target.labels[untouched], batch.target.labels[untouched])
+    assert not torch.equal(after.target.labels, batch.target.labels)
+    full = pasted("copy_paste(max_objects=1)", COPY, 0)[1].target.labels > 0
+    had = (batch.target.labels > 0).sum(1)
+    assert torch.equal(full.sum(1)[had > 0], had[had > 0])
+
+
+def test_cells_that_do_not_tile_an_image_are_refused():
+    images, truth = grids(2)
+    donors = Donors(lambda rows: None, truth.labels.numpy(), np.array([1, 1]))
+    build, rng = transforms.build("copy_paste"), np.random.default_rng(0)
+    for inputs in (images[:, :7], torch.zeros(2, 6)):
+        with pytest.raises(ValueError, match="cells of images must be squares that tile them"):
+            build(Batch(inputs, truth), COPY[:2], donors, rng)
+
+
 # Mixing
 
 
@@ -407,6 +478,8 @@ def test_the_only_sample_of_a_class_stays_as_it_is():
         ("remix(tau=2)", "tau must be in"),
         ("cmo(probability=2)", "probability must be in"),
         ("smote(k=0)", "k must be >= 1"),
+        ("copy_paste(max_objects=0)", "max_objects must be >= 1, got 0"),
+        ("copy_paste(max_cover=2)", r"max_cover must be in \[0, 1\], got 2"),
         ("one_of(compose=11)", r"compose must be in \[1, 10\], the number of transforms, got 11"),
         ("flip(on='some')", "on of flip must be one of 'copies', 'all'"),
     ],

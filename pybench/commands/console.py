@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-OK, NO, USAGE, MISSING, INTERRUPTED = 0, 1, 2, 3, 130
+OK, NO, USAGE, MISSING, UNTOLD, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda")]

@@ -10,6 +10,7 @@ import csv
 import json
 import math
 import os
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -43,7 +44,9 @@ UNLABELLED = 8
 LEAST = 3
 """Of a class in a part, whatever the scale."""
 BYTES = (150_000, 400_000)
-"""Smallest and largest file, roughly; between them evenly in the logarithm."""
+"""Smallest and largest file; between them evenly in the logarithm."""
+BOX_HEADER = 8
+"""Bytes before the content of a box of an MP4 file."""
 
 Frames = NDArray[np.uint8]
 
@@ -522,30 +525,28 @@ def write(
     # A camera of constant bit rate: the size is drawn apart from the class and says nothing.
     draw = generator(seed, "crash-scenes", name, "encoder")
     size = math.exp(draw.uniform(math.log(BYTES[0]), math.log(BYTES[1])))
-    _encode(path, frames, codec, size, draw.random())
+    _encode(path, frames, codec, round(size))
     return scene
 
 
-def _encode(path: Path, frames: Frames, codec: video.Codec, size: float, start: float) -> None:
-    """Write with a quantiser that comes near the size, found by at most four secants.
+def _encode(path: Path, frames: Frames, codec: video.Codec, size: int) -> None:
+    """Write `size` bytes: at the finest quantiser that fits, and filled up.
 
-    `start` in 0..1 is where the search begins: anywhere, so that still scenes and moving ones do
-    not come to the size from different sides.
+    What is missing becomes a box without meaning, for how near a quantiser comes depends on what
+    is in view.
     """
-    low, high = (2, 31) if codec == "mpeg4" else (10, 45)
-    quality = round(low + (0.1 + 0.3 * start) * (high - low))
-    slope = -0.2  # of the logarithm of the size, per step of the quantiser
-    before: tuple[int, float] | None = None
-    for _ in range(4):
+    finest, coarsest = (2, 31) if codec == "mpeg4" else (10, 45)
+
+    def fits(quality: int) -> bool:
         video.write(path, frames, fps=FPS, codec=codec, gop=12, quality=quality)
-        over = math.log(path.stat().st_size / size)
-        if before:
-            slope = min(-0.04, (over - before[1]) / (quality - before[0]))
-        before = quality, over
-        better = min(max(quality + round(-over / slope), low), high)
-        if better == quality:
-            break
-        quality = better
+        return path.stat().st_size <= size - BOX_HEADER
+
+    qualities = range(finest, coarsest)
+    fits(bisect_left(qualities, True, key=fits) + finest)
+    room = size - path.stat().st_size
+    if room >= BOX_HEADER:
+        with path.open("ab") as file:
+            file.write(room.to_bytes(4, "big") + b"free" + bytes(room - BOX_HEADER))
 
 
 def make(

@@ -13,11 +13,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from pybench.checks import require
 from pybench.data import rtfm
@@ -218,15 +218,15 @@ class World:
             shape = _visible(event.intervals, event.snippets, how.around) * event.strength
             shape *= how.event
             happens += shape[:, None] * self.looks[event.of]
-        for kind, first, length in event.bursts:
-            shape = np.sin(np.pi * (np.arange(length) + 0.5) / length)
-            happens[first : first + length] += how.burst * shape[:, None] * self.bursts[kind]
+        for kind, first, count in event.bursts:
+            shape = np.sin(np.pi * (np.arange(count) + 0.5) / count)
+            happens[first : first + count] += how.burst * shape[:, None] * self.bursts[kind]
         views = seen + happens
         crops = [views] + [views + 0.3 * rng.normal(size=size) for _ in range(self.crops - 1)]
         active = np.maximum(np.stack(crops, axis=1) - how.threshold, 0)
         # How long features are is drawn apart, or it would tell where something happens.
-        length = LENGTH * (1 + 0.1 * rng.normal() + 0.05 * _drift(rng, (event.snippets, 1)))
-        active *= (length / np.maximum(np.sqrt((active**2).sum(2)).mean(1), 1e-6)[:, None])[
+        lengths = LENGTH * (1 + 0.1 * rng.normal() + 0.05 * _drift(rng, (event.snippets, 1)))
+        active *= (lengths / np.maximum(np.sqrt((active**2).sum(2)).mean(1), 1e-6)[:, None])[
             ..., None
         ]
         return (np.rint(active / STEP) * STEP).astype(np.float32)
@@ -278,7 +278,9 @@ def _drift(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float6
     """(T, D) slow noise of variance 1: each snippet remembers .9 of the one before."""
     noise = rng.normal(size=size)
     noise[1:] *= (1 - 0.9**2) ** 0.5
-    return np.asarray(lfilter([1.0], [1.0, -0.9], noise, axis=0))
+    for before, row in pairwise(noise):
+        row += 0.9 * before
+    return noise
 
 
 def _intervals(share: float, snippets: int, rng: np.random.Generator) -> tuple[Interval, ...]:

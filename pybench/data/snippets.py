@@ -7,7 +7,7 @@ one ``.npy`` file, one per crop, one per stream (colour and motion, side by side
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -108,27 +108,6 @@ class FeatureError(DataError):
         self.file, self.what = file, what
 
 
-def open_features(video: Video, joined: Literal["crops", "streams"]) -> NDArray[Any]:
-    """(T, K, D) features of a video, memory-mapped where they lie in one file.
-
-    Raises:
-        FeatureError: a file that is damaged, or files that do not belong together.
-    """
-    parts = [_open_file(file) for file in video.files]
-    first = parts[0]
-    if len(parts) == 1:
-        return first if first.ndim == 3 else first[:, None, :]
-    for file, part in zip(video.files, parts, strict=True):
-        if part.ndim != 2 or len(part) != len(first):
-            what = f"shape {part.shape} beside {first.shape} of {video.files[0].name}"
-            raise FeatureError(file, what)
-        if joined == "crops" and part.shape != first.shape:
-            raise FeatureError(file, _width(part.shape[1], first.shape[1]))
-    if joined == "crops":
-        return np.stack(parts, axis=1)
-    return np.concatenate(parts, axis=1)[:, None, :]
-
-
 def open_all(found: Videos, each: Callable[[int, Features], None] | None = None) -> Opened:
     """Read every feature and the truth, and name what is wrong.
 
@@ -142,27 +121,28 @@ def open_all(found: Videos, each: Callable[[int, Features], None] | None = None)
         action = REFUSED if video.test else DROPPED
         (refused if video.test else problems).append(Problem(file.name, what, action))
 
-    opened: dict[int, NDArray[Any]] = {}
+    # Twice through the files, first for their shapes alone: what is usual decides what is damage.
+    shapes: dict[int, tuple[int, ...]] = {}
     for place, video in enumerate(found.videos):
         try:
-            opened[place] = open_features(video, found.joined)
+            shapes[place] = _joined_shape(_parts(video, found.joined), found.joined)
         except FeatureError as error:
             name(video, error.file, error.what)
-    shapes = [array.shape for array in opened.values()]
-    segments = found.segments or (found.truth is None and _same_length(shapes))
-    usual = _usual(shapes, segments)
+    segments = found.segments or (found.truth is None and _same_length(shapes.values()))
+    usual = _usual(shapes.values(), segments)
     whole: dict[int, int] = {}
-    for place, array in opened.items():
-        what = _unusual(array.shape, usual)
+    for place, shape in shapes.items():
+        what = _unusual(shape, usual)
         if not what:
-            values = np.ascontiguousarray(array, dtype=np.float32)
+            parts = _parts(found.videos[place], found.joined)
+            values = np.ascontiguousarray(_join(parts, found.joined), dtype=np.float32)
             bad = int(np.count_nonzero(~np.isfinite(values)))
             if bad:
                 what = f"{bad} values are NaN or infinite"
         if what:
             name(found.videos[place], found.videos[place].files[0], what)
             continue
-        whole[place] = len(array)
+        whole[place] = shape[0]
         if each is not None:
             each(place, values)
     kept = [(found.videos[place], length) for place, length in whole.items()]
@@ -207,6 +187,42 @@ def frame_truth(intervals: Sequence[Interval], frames: int) -> NDArray[np.bool_]
     for begin, end in intervals:
         truth[begin:end] = True
     return truth
+
+
+def _parts(video: Video, joined: Literal["crops", "streams"]) -> list[NDArray[Any]]:
+    """The arrays of a video's files, memory-mapped where they can be.
+
+    Raises:
+        FeatureError: a file that is damaged, or files that do not belong together.
+    """
+    parts = [_open_file(file) for file in video.files]
+    first = parts[0]
+    for file, part in zip(video.files[1:], parts[1:], strict=True):
+        if part.ndim != 2 or len(part) != len(first) or first.ndim != 2:
+            what = f"shape {part.shape} beside {first.shape} of {video.files[0].name}"
+            raise FeatureError(file, what)
+        if joined == "crops" and part.shape != first.shape:
+            raise FeatureError(file, _width(part.shape[1], first.shape[1]))
+    return parts
+
+
+def _joined_shape(
+    parts: Sequence[NDArray[Any]], joined: Literal["crops", "streams"]
+) -> tuple[int, ...]:
+    first = parts[0]
+    if first.ndim == 3:
+        return first.shape
+    crops = len(parts) if joined == "crops" else 1
+    return len(first), crops, sum(part.shape[1] for part in parts) // crops
+
+
+def _join(parts: Sequence[NDArray[Any]], joined: Literal["crops", "streams"]) -> NDArray[Any]:
+    """(T, K, D) of one file, of a file per crop, or of a file per stream."""
+    if parts[0].ndim == 3:
+        return parts[0]
+    if joined == "crops":
+        return np.stack(parts, axis=1)
+    return np.concatenate(parts, axis=1)[:, None, :]
 
 
 def _open_file(path: Path) -> NDArray[Any]:
@@ -255,7 +271,7 @@ def _open_text(path: Path) -> NDArray[Any]:
         raise FeatureError(path, f"not a table of numbers: {error}") from None
 
 
-def _usual(shapes: Sequence[tuple[int, ...]], segments: bool) -> tuple[int, int, int] | None:
+def _usual(shapes: Collection[tuple[int, ...]], segments: bool) -> tuple[int, int, int] | None:
     """The most frequent (T, K, D), T being 0 where it may vary."""
     if not shapes:
         return None
@@ -276,7 +292,7 @@ def _unusual(shape: tuple[int, ...], usual: tuple[int, int, int] | None) -> str:
     return ""
 
 
-def _same_length(shapes: Sequence[tuple[int, ...]]) -> bool:
+def _same_length(shapes: Collection[tuple[int, ...]]) -> bool:
     """Whether nearly all videos have 32 rows: parts of a video then, whatever its length."""
     return sum(shape[0] == SEGMENTS for shape in shapes) > 0.8 * len(shapes)
 

@@ -25,6 +25,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -105,9 +106,10 @@ def read(path: Path) -> Videos:
         DataError: a list that is not text, or lists no video of two classes.
     """
     folder = path.parent if path.is_file() else path
-    files = sorted(
-        Path(at) / name for at, _, names in os.walk(folder) for name in names if name[:1] != "."
+    walked = (
+        f"{at}/{name}" for at, _, names in os.walk(folder) for name in names if name[0] != "."
     )
+    files = list(map(Path, sorted(walked)))
     tables = [path] if path.is_file() else [f for f in files if f.suffix == ".csv" and _is_csv(f)]
     if tables:
         found = _csv(tables[0])
@@ -388,10 +390,10 @@ def _videos(
 
 def _absent(found: _Found, videos: dict[str, Video], *, streams: bool) -> None:
     """Name the videos without features, and those with fewer files than the others."""
+    most = max((len(video.files) for video in videos.values()), default=0)
     for name, video in list(videos.items()):
         what = ""
         crops = [int(c[1]) for f in video.files if (c := _CROP.search(f.stem))]
-        most = max(len(v.files) for v in videos.values())
         if not video.files:
             what = "listed but absent"
         elif streams and len(video.files) < 2:
@@ -435,6 +437,7 @@ def _posix(path: str) -> str:
     return path.strip().replace("\\", "/")
 
 
+@cache  # a folder has thousands of names, and every trial reads them
 def _key(path: str) -> str:
     """The name of a video, without what extractors append to it.
 

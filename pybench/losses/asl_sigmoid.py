@@ -31,7 +31,8 @@ class AslSigmoid:
     Inputs: logits (B, C); labels (B,).
     Returns: (B,) terms >= 0, nats, summed over classes.
     Raises: ValueError if a field is out of range.
-    Source: Ben-Baruch et al., Asymmetric Loss For Multi-Label Classification, ICCV 2021, eq. (7).
+    Source: Ben-Baruch et al., Asymmetric Loss For Multi-Label Classification, ICCV 2021,
+        section 2.4.
     Deviations: one label per sample; no floor under the logarithms, which need none here.
 
     Example:
@@ -50,7 +51,7 @@ class AslSigmoid:
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
         "Ben-Baruch, Ridnik, Zamir, Noy, Friedman, Protter, Zelnik-Manor: Asymmetric Loss For "
-        "Multi-Label Classification, ICCV 2021, eq. (7)"
+        "Multi-Label Classification, ICCV 2021, section 2.4"
     )
 
     def __post_init__(self) -> None:

@@ -33,8 +33,8 @@ class AslSingleLabel:
     Returns: (B,) terms >= 0, nats.
     Raises: ValueError if an exponent is negative, smoothing is outside [0, 1], or for mixed
         labels.
-    Source: Ben-Baruch et al., Asymmetric Loss For Multi-Label Classification, ICCV 2021, eq. (4),
-        in the authors' published form for single labels.
+    Source: Ben-Baruch et al., Asymmetric Loss For Multi-Label Classification, ICCV 2021,
+        section 2.2, in the authors' published form for single labels.
     Deviations: none from that form.
 
     Example:
@@ -52,7 +52,7 @@ class AslSingleLabel:
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
         "Ben-Baruch, Ridnik, Zamir, Noy, Friedman, Protter, Zelnik-Manor: Asymmetric Loss For "
-        "Multi-Label Classification, ICCV 2021, eq. (4), in the authors' single-label form"
+        "Multi-Label Classification, ICCV 2021, section 2.2, in the authors' single-label form"
     )
 
     def __post_init__(self) -> None:

@@ -29,7 +29,7 @@ class AslSoftmaxOvr:
     Returns: (B,) terms >= 0, nats, summed over classes.
     Raises: ValueError if an exponent is negative.
     Source: Ben-Baruch et al., Asymmetric Loss For Multi-Label Classification, ICCV 2021,
-        eq. (4).
+        section 2.2.
     Deviations: softmax in the place of sigmoids, because the classes exclude each other; no
         probability shift.
 
@@ -47,7 +47,7 @@ class AslSoftmaxOvr:
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
         "Ben-Baruch, Ridnik, Zamir, Noy, Friedman, Protter, Zelnik-Manor: Asymmetric Loss For "
-        "Multi-Label Classification, ICCV 2021, eq. (4), on softmax probabilities"
+        "Multi-Label Classification, ICCV 2021, section 2.2, on softmax probabilities"
     )
 
     def __post_init__(self) -> None:

@@ -29,7 +29,8 @@ class BalancedContrastive:
         temperature: tau > 0.
 
     Inputs: features, the last layer (B, D) or maps (B, D, ...), of both views; labels (B,), those
-        of the second view repeated.
+        of the second view repeated. Bags and boxes have one view; of boxes, cells with an object
+        are compared with one another and with hard negatives.
     Returns: (B,) terms >= 0, nats. Add it to a loss of the logits.
     Raises: ValueError if temperature is not > 0, the number of classes or the size of the
         features is not known, for an empty batch, mixed labels or features of another size.

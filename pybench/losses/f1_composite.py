@@ -211,7 +211,7 @@ class _Remembering(nn.Module):
             self.log_variance = nn.Parameter(torch.zeros(3, device=context.device))
         if loss.mining == "epoch":
             counts = context.class_counts("f1_composite(mining='epoch')")
-            self.pool = _Pool(int(counts[0]), int(loss.ratio * counts[1:].sum()))
+            self.pool = _Pool(int(counts[0]), int(loss.ratio * counts[1:].sum()), context.device)
 
     def forward(self, output: BoxOutput, target: BoxTarget, *, progress: float = 0.0) -> Tensor:
         """One value for the batch."""
@@ -226,21 +226,28 @@ class _Remembering(nn.Module):
         return self.loss.mined(cells, k, self.log_variance)
 
 
-class _Pool:
+class _Pool(nn.Module):
     """The losses of the latest ``size`` negatives, of which the ``hardest`` largest are hard."""
 
-    def __init__(self, size: int, hardest: int) -> None:
+    losses: Tensor
+
+    def __init__(self, size: int, hardest: int, device: str) -> None:
+        super().__init__()
         self.size, self.hardest = size, hardest
-        self.losses: Tensor | None = None
+        # Double, so that a loss of either precision is stored as it is; NaN is one not met yet.
+        nothing = torch.full((size,), math.nan, dtype=torch.float64, device=device)
+        self.register_buffer("losses", nothing)
 
     def add(self, losses: Tensor) -> int:
         """Take in a batch (N,); how many of it are hard.
 
         A pool that is not full yet has its share of hard negatives.
         """
-        known = losses if self.losses is None else torch.cat([self.losses, losses])
-        self.losses = known = known[-self.size :] if self.size else known[:0]
-        share = int(self.hardest * len(known) / self.size) if self.size else 0
+        if not self.size:
+            return 0
+        self.losses = torch.cat([self.losses, losses.double()])[-self.size :]
+        known = self.losses[~self.losses.isnan()]
+        share = int(self.hardest * len(known) / self.size)
         if not share:
             return 0
         threshold = known.topk(min(share, len(known))).values[-1]

@@ -27,7 +27,8 @@ class FeatureSimilarity:
             weigh 1/2 each (an absent kind adds 0), so that a rare class is not drowned by the
             pairs within the frequent one.
 
-    Inputs: features, per layer (B, D) or maps (B, D, ...), which are averaged; labels (B,).
+    Inputs: features, per layer (B, D) or maps (B, D, ...), which are averaged; labels (B,). Of
+        boxes, cells with an object are compared with one another and with hard negatives.
     Returns: 0-d, in [0, 4 L] for L layers. Add it to a loss of the logits.
     Raises: ValueError for an unknown layer, an empty batch or mixed labels.
     Source: Lee et al., Feature Similarity Contrastive Learning for Imbalanced Fine-Grained

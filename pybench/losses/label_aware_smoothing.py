@@ -33,8 +33,9 @@ class LabelAwareSmoothing:
         labels.
     Source: Zhong, Cui, Liu, Jia: Improving Calibration for Long-Tailed Recognition, CVPR 2021,
         section 3.2.
-    Deviations: classes that are all of one size are smoothed by ``tail``. A class without samples
-        counts as if it had one.
+    Deviations: as the formula says; the published code spreads the smoothing over all classes, the
+        label among them. Classes that are all of one size are smoothed by ``tail``. A class
+        without samples counts as if it had one.
 
     Example:
         >>> import math, torch, pybench.losses as pl

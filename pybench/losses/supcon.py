@@ -28,7 +28,8 @@ class SupCon:
         temperature: tau > 0.
 
     Inputs: features, the last layer (B, D) or maps (B, D, ...), of both views; labels (B,), those
-        of the second view repeated.
+        of the second view repeated. Bags and boxes have one view; of boxes, cells with an object
+        are compared with one another and with hard negatives.
     Returns: (B,) terms >= 0, nats, scaled so that their mean is that over the samples that have
         another of their class; the others are 0. Add it to a loss of the logits.
     Raises: ValueError if temperature is not > 0, for an empty batch, mixed labels or no features.

@@ -29,7 +29,7 @@ class VectorScaling:
     Returns: (B,) terms >= 0, nats.
     Raises: ValueError if a field is negative, or counts are missing or not C.
     Source: Kini, Paraskevas, Oymak, Thrampoulidis: Label-Imbalanced and Group-Sensitive
-        Classification under Overparameterization, NeurIPS 2021, eq. (2).
+        Classification under Overparameterization, NeurIPS 2021, section 2.
     Deviations: its class weights are all 1, as in its experiments on labels. A class without
         samples counts as if it had one.
 
@@ -50,7 +50,7 @@ class VectorScaling:
     needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str] = (
         "Kini, Paraskevas, Oymak, Thrampoulidis: Label-Imbalanced and Group-Sensitive "
-        "Classification under Overparameterization, NeurIPS 2021, eq. (2)"
+        "Classification under Overparameterization, NeurIPS 2021, section 2"
     )
     uses_counts: ClassVar[bool] = True
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
+from pybench import core
 from pybench.checks import require
-from pybench.scoring.boxes import BoxMetric, Detections, Image, detections, overlap
-from pybench.scoring.classes import Score, mean
+from pybench.scoring.boxes import BoxMetric, Image
+from pybench.scoring.classes import Score
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class BoxAp(BoxMetric):
     Fields:
         iou: least overlap of a detection and its object, in (0, 1]; a list is averaged over.
             ``box_ap(iou=0.5)`` is AP50.
-        area: two shares of the area of the image: only objects from the first to below the second
-            are to be found. None takes all.
+        area: two shares of the area of the image: only objects from the first to the second are
+            to be found. None takes all.
 
     Inputs: truth and scores, one tuple per image, as in :mod:`pybench.scoring.boxes`; with ``area``
         also the size of the images.
@@ -59,20 +59,21 @@ class BoxAp(BoxMetric):
     def _thresholds(self) -> tuple[float, ...]:
         return self.iou if isinstance(self.iou, tuple) else (self.iou,)
 
-    def score(self, pictures: Sequence[Image], number: int) -> Score:
-        """Score one class of objects."""
-        band = None if self.area is None else (self.area[0], self.area[1])
-        return mean(
-            _area(detections(pictures, number, overlap, iou, band)) for iou in self._thresholds
+    def score(self, pictures: Sequence[Image], numbers: range) -> list[Score]:
+        """Score each class of objects."""
+        sizes = [image.size for image in pictures if image.size is not None]
+        if self.area is not None:
+            told, remedy = len(sizes) == len(pictures), "areas are relative to it"
+            require(told, "size", "the height and width of the images", "none", remedy)
+        found = core.mean_average_precision(
+            [(image.boxes, image.labels) for image in pictures],
+            [(image.found, image.found_labels, image.confidence) for image in pictures],
+            num_classes=numbers.stop,
+            iou_thresholds=self._thresholds,
+            areas=None if self.area is None else [("band", (self.area[0], self.area[1]))],
+            image_sizes=sizes if self.area is not None else None,
+            max_dets=None,
         )
-
-
-def _area(matched: Detections) -> float | None:
-    if not matched.objects:
-        return None
-    hits = np.cumsum(matched.hit)
-    precision = hits / np.arange(1, len(hits) + 1)
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    # In hundredths of objects, so that a recall of exactly r is never rounded below it.
-    reached = np.searchsorted(100 * hits, np.arange(101) * matched.objects, side="left")
-    return float(np.append(best, 0.0)[reached].mean())
+        table = found["ap"] if self.area is None else found["areas"]["band"]["ap"]
+        means = table.mean(0)[numbers.start : numbers.stop].tolist()
+        return [None if math.isnan(value) else value for value in means]

@@ -46,9 +46,7 @@ class CentroidF1(BoxMetric):
     def __post_init__(self) -> None:
         require(self.radius >= 0, "radius", ">= 0", self.radius)
 
-    def score(self, pictures: Sequence[Image], number: int) -> Score:
-        """Score one class of objects."""
-        hits, said, there = sure_detections(
-            pictures, number, closeness, -self.radius, self.threshold
-        )
-        return 2 * hits / (said + there) if said + there else None
+    def score(self, pictures: Sequence[Image], numbers: range) -> list[Score]:
+        """Score each class of objects."""
+        counts = sure_detections(pictures, numbers, closeness, -self.radius, self.threshold)
+        return [2 * c.hits / (c.said + c.there) if c.said + c.there else None for c in counts]

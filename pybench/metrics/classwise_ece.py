@@ -30,7 +30,7 @@ class ClasswiseEce(ProbabilityMetric):
         overall the mean over classes. None without samples.
     Raises: ValueError for shapes, labels out of range or rows that are no probabilities.
     Source: Kull et al., Beyond Temperature Scaling: Obtaining Well-calibrated Multi-class
-        Probabilities with Dirichlet Calibration, NeurIPS 2019, eq. (3).
+        Probabilities with Dirichlet Calibration, NeurIPS 2019, section 2.
 
     Example:
         >>> ClasswiseEce()([0, 0], [[0.75, 0.25], [0.75, 0.25]], classes=["deer", "boar"])
@@ -41,7 +41,7 @@ class ClasswiseEce(ProbabilityMetric):
 
     source: ClassVar[str] = (
         "Kull, Perello-Nieto, Kaengsepp, Silva Filho, Song, Flach: Beyond Temperature Scaling, "
-        "NeurIPS 2019, eq. (3)"
+        "NeurIPS 2019, section 2"
     )
 
     def __post_init__(self) -> None:

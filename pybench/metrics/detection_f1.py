@@ -47,7 +47,7 @@ class DetectionF1(BoxMetric):
     def __post_init__(self) -> None:
         require(0 < self.iou <= 1, "iou", "in (0, 1]", self.iou)
 
-    def score(self, pictures: Sequence[Image], number: int) -> Score:
-        """Score one class of objects."""
-        hits, said, there = sure_detections(pictures, number, overlap, self.iou, self.threshold)
-        return 2 * hits / (said + there) if said + there else None
+    def score(self, pictures: Sequence[Image], numbers: range) -> list[Score]:
+        """Score each class of objects."""
+        counts = sure_detections(pictures, numbers, overlap, self.iou, self.threshold)
+        return [2 * c.hits / (c.said + c.there) if c.said + c.there else None for c in counts]

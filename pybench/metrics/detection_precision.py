@@ -45,7 +45,7 @@ class DetectionPrecision(BoxMetric):
     def __post_init__(self) -> None:
         require(0 < self.iou <= 1, "iou", "in (0, 1]", self.iou)
 
-    def score(self, pictures: Sequence[Image], number: int) -> Score:
-        """Score one class of objects."""
-        hits, said, _ = sure_detections(pictures, number, overlap, self.iou, self.threshold)
-        return hits / said if said else None
+    def score(self, pictures: Sequence[Image], numbers: range) -> list[Score]:
+        """Score each class of objects."""
+        counts = sure_detections(pictures, numbers, overlap, self.iou, self.threshold)
+        return [c.hits / c.said if c.said else None for c in counts]

@@ -64,4 +64,5 @@ def crops_as_bags(bags: Tensor) -> Tensor:
 
 def bags_of_crops(maps: Tensor, crops: int) -> Tensor:
     """The inverse of :func:`crops_as_bags`."""
-    return torch.movedim(maps.transpose(1, 2).unflatten(0, (-1, crops)), 1, 2)
+    along = maps.transpose(1, 2)
+    return torch.movedim(along.reshape(-1, crops, *along.shape[1:]), 1, 2)

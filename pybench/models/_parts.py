@@ -14,7 +14,7 @@ from pybench.types import ModelContext
 
 
 class CosineClassifier(nn.Module):
-    """Cosine between features (B, D) and one direction per class: logits (B, C) in [-1, 1]."""
+    """Cosine between features (..., D) and one direction per class: logits (..., C) in [-1, 1]."""
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class CosineClassifier(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits of a batch."""
         directions = functional.normalize(self.weight, dim=1)
-        return functional.linear(functional.normalize(features, dim=1), directions)
+        return functional.linear(functional.normalize(features, dim=-1), directions)
 
 
 def classifier(features: int, context: ModelContext) -> nn.Module:

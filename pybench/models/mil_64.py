@@ -55,7 +55,9 @@ class _Network(SnippetScorer):
         self.dropout = nn.Dropout(dropout)
 
     def body(self, bags: Tensor) -> Tensor:
-        return self.hidden(bags).relu()
+        hidden: Tensor = self.hidden(bags)
+        return hidden.relu()
 
     def last(self, hidden: Tensor) -> Tensor:
-        return self.dropout(hidden)
+        seen: Tensor = self.dropout(hidden)
+        return seen

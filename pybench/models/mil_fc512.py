@@ -60,7 +60,9 @@ class _Network(SnippetScorer):
         glorot(self)
 
     def body(self, bags: Tensor) -> Tensor:
-        return self.second(self.dropout(self.first(bags).relu_()))
+        hidden: Tensor = self.second(self.dropout(self.first(bags).relu_()))
+        return hidden
 
     def last(self, hidden: Tensor) -> Tensor:
-        return self.dropout(hidden)
+        seen: Tensor = self.dropout(hidden)
+        return seen

@@ -7,7 +7,6 @@ Class 0 is the background and is no object; G and P may be 0.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple, TypeAlias
@@ -48,18 +47,17 @@ class BoxMetric(ABC):
         ``size`` is the height and width of the images, for a metric of relative areas.
         """
         pictures, names = images(truth, scores, classes, size)
-        values = [self.score(pictures, number) for number in range(1, len(names))]
-        return with_mean(names[1:], values)
+        return with_mean(names[1:], self.score(pictures, range(1, len(names))))
 
     @abstractmethod
-    def score(self, pictures: Sequence[Image], number: int) -> Score:
-        """Score the detections of one class of objects in checked images."""
+    def score(self, pictures: Sequence[Image], numbers: range) -> list[Score]:
+        """Score the detections of each class of objects in checked images."""
 
 
 class Image(NamedTuple):
     """True and detected objects of one image; detections from the surest to the least sure.
 
-    ``area`` is that of the whole image, square pixels; NaN where nobody told.
+    ``size`` is the height and width of the image, where they were told.
     """
 
     boxes: Floats
@@ -67,7 +65,7 @@ class Image(NamedTuple):
     found: Floats
     found_labels: NDArray[np.int64]
     confidence: Floats
-    area: float
+    size: tuple[int, int] | None
 
 
 class Detections(NamedTuple):
@@ -93,7 +91,6 @@ def images(
         ValueError: shapes, a class that is no object's, or a value that is not finite.
     """
     require(len(truth) == len(scores), "scores", f"of {len(truth)} images", len(scores))
-    area = math.nan if size is None else float(size[0] * size[1])
     pictures = []
     for number, (true, said) in enumerate(zip(truth, scores, strict=True)):
         boxes, labels = _objects("truth", number, *true)
@@ -106,7 +103,7 @@ def images(
             f"{sure.tolist()} in image {number}",
         )
         order = np.argsort(-sure, kind="stable")
-        pictures.append(Image(boxes, labels, found[order], found_labels[order], sure[order], area))
+        pictures.append(Image(boxes, labels, found[order], found_labels[order], sure[order], size))
     seen = [labels for image in pictures for labels in (image.labels, image.found_labels)]
     most = max((int(labels.max()) for labels in seen if len(labels)), default=0)
     names = tuple(classes) if classes is not None else tuple(map(str, range(most + 1)))
@@ -115,59 +112,51 @@ def images(
 
 
 def detections(
-    pictures: Sequence[Image],
-    number: int,
-    affinity: Affinity,
-    least: float,
-    band: tuple[float, float] | None = None,
+    pictures: Sequence[Image], number: int, affinity: Affinity, least: float
 ) -> Detections:
     """Match detections of one class with true objects of it, image by image.
 
     The surest detection chooses first, and takes the nearest object that is still free and whose
-    affinity is at least ``least``; what finds none is a false alarm. With a band, shares of the
-    area of the image, objects outside it are neither to be found nor wrong to find: they are
-    taken last, and the detections that take them, or find nothing and lie outside, do not count.
+    affinity is at least ``least``; what finds none is a false alarm.
     """
     hits, confidences, objects = [np.zeros(0, dtype=bool)], [np.zeros(0)], 0
     for image in pictures:
         true = image.boxes[image.labels == number]
         mine = image.found_labels == number
-        wanted, counted = _inside(true, band, image), _inside(image.found[mine], band, image)
         near = affinity(image.found[mine], true)
         hit = np.zeros(len(near), dtype=bool)
         for row in range(len(near) if len(true) else 0):
-            for candidates in (wanted, ~wanted) if band else (wanted,):
-                best = int(np.where(candidates, near[row], -np.inf).argmax())
-                if candidates[best] and near[row, best] >= least:
-                    hit[row] = counted[row] = wanted[best]
-                    near[:, best] = -np.inf
-                    break
-        hits.append(hit[counted])
-        confidences.append(image.confidence[mine][counted])
-        objects += int(wanted.sum())
+            best = int(near[row].argmax())
+            if near[row, best] >= least:
+                hit[row] = True
+                near[:, best] = -np.inf
+        hits.append(hit)
+        confidences.append(image.confidence[mine])
+        objects += len(true)
     sure = np.concatenate(confidences)
     order = np.argsort(-sure, kind="stable")
     return Detections(np.concatenate(hits)[order], sure[order], objects)
 
 
-def _inside(boxes: Floats, band: tuple[float, float] | None, image: Image) -> NDArray[np.bool_]:
-    """(N,) whether the area of each box is in a band, which includes its lower end only."""
-    if band is None:
-        return np.ones(len(boxes), dtype=bool)
-    told = math.isfinite(image.area)
-    require(told, "size", "the height and width of the images", "none", "areas are relative to it")
-    shares = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) / image.area
-    return np.asarray((shares >= band[0]) & (shares < band[1]))
+class Found(NamedTuple):
+    """Of one class: right detections, detections that are sure enough, and true objects."""
+
+    hits: int
+    said: int
+    there: int
 
 
 def sure_detections(
-    pictures: Sequence[Image], number: int, affinity: Affinity, least: float, threshold: float
-) -> tuple[int, int, int]:
-    """Of one class: right detections, detections of at least a confidence, and true objects."""
-    matched = detections(pictures, number, affinity, least)
-    # The surest choose first, so what is less sure than the threshold changes nothing above it.
-    said = int((matched.confidence >= threshold).sum())
-    return int(matched.hit[:said].sum()), said, matched.objects
+    pictures: Sequence[Image], numbers: range, affinity: Affinity, least: float, threshold: float
+) -> list[Found]:
+    """Count the detections of each class whose confidence is at least ``threshold``."""
+    counts = []
+    for number in numbers:
+        matched = detections(pictures, number, affinity, least)
+        # The surest choose first, so what is less sure changes nothing about them.
+        said = int((matched.confidence >= threshold).sum())
+        counts.append(Found(int(matched.hit[:said].sum()), said, matched.objects))
+    return counts
 
 
 def overlap(first: Floats, second: Floats) -> Floats:

@@ -213,12 +213,47 @@ def average_precision(chosen: Iterable[Video]) -> Score:
     return float(np.diff(hits, prepend=0) @ (hits / drawn) / hits[-1])
 
 
+def video_draws(chosen: Sequence[Video], resamples: int, seed: int = 0) -> NDArray[np.float64]:
+    """(R, V) how often each video is drawn, with replacement; abnormal and normal ones apart."""
+    rng = generator(seed, "bootstrap", "videos")
+    kinds = np.array([video.abnormal for video in chosen], dtype=bool)
+    times = np.zeros((resamples, len(chosen)))
+    for kind in (False, True):
+        mine = np.flatnonzero(kinds == kind)
+        if len(mine):
+            times[:, mine] = rng.multinomial(
+                len(mine), np.full(len(mine), 1 / len(mine)), resamples
+            )
+    return times
+
+
+def drawn_roc_auc(chosen: Sequence[Video], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R,) :func:`roc_auc` of videos drawn so often; NaN without frames of both kinds.
+
+    Args:
+        chosen: V videos.
+        times: (R, V) how often each is drawn.
+    """
+    cells = ranked(chosen)
+    areas = np.full(len(times), np.nan)
+    for begin in range(0, len(times), CHUNK):
+        drawn = times[begin : begin + CHUNK, cells.video]
+        hits = np.cumsum(drawn * cells.hits, axis=1)[:, cells.last]
+        misses = np.cumsum(drawn * cells.misses, axis=1)[:, cells.last]
+        if not hits.size:
+            break
+        new_hits, new_misses = (np.diff(x, axis=1, prepend=0) for x in (hits, misses))
+        below = (new_hits * (misses[:, -1:] - misses + new_misses / 2)).sum(1)
+        pairs = hits[:, -1] * misses[:, -1]
+        there = pairs > 0
+        areas[begin : begin + CHUNK][there] = below[there] / pairs[there]
+    return areas
+
+
 def roc_auc_interval(
-    chosen: Iterable[Video], *, resamples: int = 1000, seed: int = 0, level: float = 0.95
+    chosen: Sequence[Video], *, resamples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float] | None:
     """Percentile interval of :func:`roc_auc` over videos drawn with replacement.
-
-    Abnormal and normal videos are drawn apart, as many of each as there are.
 
     Args:
         chosen: the videos.
@@ -229,27 +264,21 @@ def roc_auc_interval(
     Returns:
         (low, high); None without frames of both kinds.
     """
-    picked = list(chosen)
-    cells = ranked(picked)
-    if not cells.hits.sum() or not cells.misses.sum():
+    areas = drawn_roc_auc(chosen, video_draws(chosen, resamples, seed))
+    return percentile_interval(areas, level)
+
+
+def percentile_interval(
+    draws: NDArray[np.float64], level: float = 0.95
+) -> tuple[float, float] | None:
+    """The middle of some draws, NaN left out; None when none is left.
+
+    Example:
+        >>> percentile_interval(np.arange(101.0), level=0.5)
+        (25.0, 75.0)
+    """
+    defined = draws[~np.isnan(draws)]
+    if not len(defined):
         return None
-    rng = generator(seed, "bootstrap", "videos")
-    kinds = np.array([video.abnormal for video in picked])
-    areas: list[NDArray[np.float64]] = []
-    for begin in range(0, resamples, CHUNK):
-        times = np.zeros((min(CHUNK, resamples - begin), len(picked)))
-        for kind in (False, True):
-            mine = np.flatnonzero(kinds == kind)
-            if len(mine):
-                shares = np.full(len(mine), 1 / len(mine))
-                times[:, mine] = rng.multinomial(len(mine), shares, size=len(times))
-        drawn = times[:, cells.video]
-        hits = np.cumsum(drawn * cells.hits, axis=1)[:, cells.last]
-        misses = np.cumsum(drawn * cells.misses, axis=1)[:, cells.last]
-        new_hits, new_misses = (np.diff(x, axis=1, prepend=0) for x in (hits, misses))
-        below = (new_hits * (misses[:, -1:] - misses + new_misses / 2)).sum(1)
-        pairs = hits[:, -1] * misses[:, -1]
-        areas.append(below[pairs > 0] / pairs[pairs > 0])
-    tail = 50 * (1 - level)
-    low, high = np.percentile(np.concatenate(areas), [tail, 100 - tail])
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

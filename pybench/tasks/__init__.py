@@ -161,6 +161,11 @@ class Task(Protocol):
         msg = f"task must have data of its own to write, got {self.meta.title!r}, which has none"
         raise LookupError(msg)
 
+    def make_videos(self, directory: Path, scale: float, seed: int) -> None:
+        """Write generated videos from which the features of the task can be extracted."""
+        msg = f"task must train on features of videos, got {self.meta.title!r}, which does not"
+        raise LookupError(msg)
+
     def score(self, predictions: pl.DataFrame, dataset: Dataset) -> list[dict[str, Any]]:
         """Metric rows of a trial: {split, metric, class, value, unit, higher_is_better, n}."""
         from pybench.scoring import score_classes

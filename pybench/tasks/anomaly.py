@@ -55,6 +55,7 @@ class Anomaly(Task):
         models=("mil_64", "mil_fc512", "mil_multiscale"),
         metrics=(
             "vad_auc",
+            'vad_auc(frames="ports")',
             'vad_auc(protocol="abnormal_macro")',
             'vad_auc(protocol="abnormal_pooled")',
             'vad_auc(protocol="paired")',
@@ -86,6 +87,12 @@ class Anomaly(Task):
     def make(self, directory: Path, scale: float, seed: int) -> None:
         """Write generated features in RTFM's layout."""
         crime_snippets.make(directory, scale=scale, seed=seed, crops=self.crops, width=self.width)
+
+    def make_videos(self, directory: Path, scale: float, seed: int) -> None:
+        """Write short simulated videos in UCF-Crime's folders, for ``pybench features extract``."""
+        from pybench.data import cctv
+
+        cctv.make(directory, scale=scale, seed=seed)
 
     def score(self, predictions: pl.DataFrame, dataset: Dataset) -> list[dict[str, Any]]:
         """Every metric on the frames of the test videos, and on the validation videos."""

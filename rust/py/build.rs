@@ -13,7 +13,15 @@ const BINDINGS: &str = "src";
 const CORE: &str = "../core/src";
 const VIDEO: &str = "../video/src";
 /// Files of the bindings that all kernels share, and the messages of the core.
-const SHARED: [&str; 6] = ["lib", "convert", "enter", "pool", "kernel_sources", "error"];
+const SHARED: [&str; 7] = [
+    "lib",
+    "convert",
+    "enter",
+    "lists",
+    "pool",
+    "kernel_sources",
+    "error",
+];
 
 fn main() {
     for folder in [BINDINGS, CORE, VIDEO] {

@@ -103,8 +103,12 @@ def class_specs() -> dict[str, Callable]:
         "ce(smoothing=0.1)": lambda z, y: ce(z, y, 0.1),
         "weighted_ce": lambda z, y: balanced()[y] * ce(z, y),
         'weighted_ce(weights="effective:0.99")': lambda z, y: effective(0.99)[y] * ce(z, y),
+        'weighted_ce(weights="inverse")': lambda z, y: effective(1)[y] * ce(z, y),
+        "focal(gamma=2, alpha=[0.25, 1, 3])": lambda z, y: [0.25, 1, 3][y] * focal(z, y, 2.0),
+        "focal(gamma=2, alpha=0.25)": lambda z, y: focal(z, y, 2.0) / 4,
         "weighted_ce(weights=[0.5, 2, 8])": lambda z, y: [0.5, 2, 8][y] * ce(z, y),
         'focal(gamma=2, alpha="balanced")': lambda z, y: balanced()[y] * focal(z, y, 2.0),
+        "asl_softmax_ovr": lambda z, y: asl_softmax(z, y, 0.0, 4.0),
         "asl_single_label": lambda z, y: asl_single(z, y, 0.0, 4.0, 0.1),
         "asl_single_label(gamma_pos=0.5, gamma_neg=0.5)": lambda z, y: asl_single(
             z, y, 0.5, 0.5, 0.1
@@ -154,94 +158,12 @@ def classes() -> list[dict]:
     return cases
 
 
-BAGS = {
-    "abnormal": [[0.125, 0.75, 0.5], [0.25, 0.0625, 0.875]],
-    "normal": [[0.5, 0.25, 0.375], [0.0, 0.03125, 0.125]],
-}
-
-
-def mil(pairing, sparsity, smooth, sparse):
-    terms = []
-    for i, a in enumerate(BAGS["abnormal"]):
-        rivals = [BAGS["normal"][i]] if pairing == "paired" else BAGS["normal"]
-        hinge = mp.fsum(max(0, 1 - mp.mpf(max(a)) + max(n)) for n in rivals) / len(rivals)
-        jumps = mp.fsum((mp.mpf(a[k]) - a[k + 1]) ** 2 for k in range(len(a) - 1))
-        size = mp.fsum(mp.mpf(v) ** (2 if sparsity == "l2" else 1) for v in a)
-        terms.append(float(hinge + mp.mpf(smooth) * jumps + mp.mpf(sparse) * size))
-    return terms
-
-
-BOXES = {"predicted": [[0.0, 0.25, 4.0, 9.0]], "true": [[0.0, 0.5, 2.5, 3.0]]}
-
-
-def smooth_l1(delta, form):
-    d, total = mp.mpf(delta), mp.mpf(0)
-    for p, t in zip(BOXES["predicted"][0], BOXES["true"][0], strict=True):
-        x = abs(mp.mpf(p) - t)
-        near, far = x * x / 2, x - d / 2
-        total += {
-            "repaired": near / d if x < d else far,
-            "huber": near if x < d else d * far,
-            "literal": near if x <= d else far,
-        }[form]
-    return [float(total)]
-
-
-FEATURES = [[1.0, 0.5, -2.0], [0.25, 0.0, -1.0], [-3.0, 2.0, 0.5], [0.0, 0.0, 0.0]]
-FEATURE_LABELS = [0, 0, 1, 1]
-
-
-def similarity(exclude_diagonal, pair_balance):
-    def cosine(a, b):
-        dot = mp.fsum(mp.mpf(x) * y for x, y in zip(a, b, strict=True))
-        norms = mp.sqrt(mp.fsum(mp.mpf(x) ** 2 for x in a)) * mp.sqrt(
-            mp.fsum(mp.mpf(x) ** 2 for x in b)
-        )
-        return dot / norms if norms else mp.mpf(0)
-
-    errors: dict[bool, list] = {True: [], False: []}
-    for i, a in enumerate(FEATURES):
-        for j, b in enumerate(FEATURES):
-            if i != j or not exclude_diagonal:
-                same = FEATURE_LABELS[i] == FEATURE_LABELS[j]
-                errors[same].append((cosine(a, b) - same) ** 2)
-    if pair_balance:
-        return float(sum(mp.fsum(e) / len(e) for e in errors.values()) / 2)
-    both = errors[True] + errors[False]
-    return float(mp.fsum(both) / len(both))
-
-
 def main() -> None:
-    flags = [(False, False), (True, False), (False, True), (True, True)]
     golden = {
         "counts": COUNTS,
         "logits": [row for row, _ in ROWS],
         "labels": [y for _, y in ROWS],
         "classes": classes(),
-        **{name: data for name, data in (("bags", BAGS), ("boxes", BOXES))},
-        "features": FEATURES,
-        "feature_labels": FEATURE_LABELS,
-        "mil": [
-            {
-                "spec": f'mil(pairing="{p}", sparsity="{s}", '
-                "lambda_smooth=0.5, lambda_sparse=0.25)",
-                "terms": mil(p, s, 0.5, 0.25),
-            }
-            for p in ("paired", "all_pairs")
-            for s in ("l2", "l1")
-        ],
-        "smooth_l1": [
-            {"spec": f'smooth_l1(delta={d:g}, form="{f}")', "terms": smooth_l1(d, f)}
-            for d in (0.5, 1.0, 2.0)
-            for f in ("repaired", "huber", "literal")
-        ],
-        "feature_similarity": [
-            {
-                "spec": f"feature_similarity(exclude_diagonal={e}, pair_balance={b})",
-                "value": similarity(e, b),
-            }
-            for e, b in flags
-        ],
     }
     path = Path(__file__).with_name("losses.json")
     path.write_text(json.dumps(golden, indent=1) + "\n")

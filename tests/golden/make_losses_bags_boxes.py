@@ -84,6 +84,17 @@ def weighted_mil(abnormal, normal, beta, normalise):
     return terms
 
 
+def mil(abnormal, normal, pairing, sparsity):
+    terms = []
+    for i, a in enumerate(abnormal):
+        rivals = [normal[i]] if pairing == "paired" else normal
+        hinge = mean(max(mp.mpf(0), 1 - max(a) + max(n)) for n in rivals)
+        jumps = mp.fsum((a[k] - a[k + 1]) ** 2 for k in range(len(a) - 1))
+        size = mp.fsum(v * v if sparsity == "l2" else v for v in a)
+        terms.append(hinge + jumps / 2 + size / 4)
+    return terms
+
+
 def entropy(score, abnormal):
     return -mp.log(score if abnormal else 1 - score)
 
@@ -155,9 +166,17 @@ def balanced_l1(p, t, alpha, gamma, beta):
     return total
 
 
-def smooth_l1(p, t):
-    apart = [abs(u - v) for u, v in zip(p, t, strict=True)]
-    return mp.fsum(d * d / 2 if d <= 1 else d - mp.mpf(1) / 2 for d in apart)
+def smooth_l1(p, t, delta=1, form="repaired"):
+    delta, total = mp.mpf(delta), mp.mpf(0)
+    for u, v in zip(p, t, strict=True):
+        x = abs(u - v)
+        near, far = x * x / 2, x - delta / 2
+        total += {
+            "repaired": near / delta if x < delta else far,
+            "huber": near if x < delta else delta * far,
+            "literal": near if x <= delta else far,
+        }[form]
+    return total
 
 
 def on_cells(of_box):
@@ -221,7 +240,7 @@ def soft_f1(logits):
     )
 
 
-def tversky(logits, alpha, beta):
+def tversky(logits, alpha, beta, gamma=1):
     p = [softmax(z) for z in logits]
 
     def index(c):
@@ -231,7 +250,8 @@ def tversky(logits, alpha, beta):
         missed = mp.fsum(1 - q for q, y in pairs if y)
         return hits / (hits + mp.mpf(alpha) * false + mp.mpf(beta) * missed)
 
-    return mean(1 - index(c) for c in sorted(set(CELL_LABELS)))
+    exponent = 1 / mp.mpf(gamma)
+    return mean((1 - index(c)) ** exponent for c in sorted(set(CELL_LABELS)))
 
 
 def composite(logits, scope, combine, ratio, k_max, labels=None):
@@ -267,6 +287,18 @@ def units(rows):
 
 def dot(a, b):
     return mp.fsum(x * y for x, y in zip(a, b, strict=True))
+
+
+def similarity(features, exclude_diagonal, pair_balance):
+    h, errors = units(features), {True: [], False: []}
+    for i, a in enumerate(h):
+        for j, b in enumerate(h):
+            if i != j or not exclude_diagonal:
+                same = FEATURE_LABELS[i] == FEATURE_LABELS[j]
+                errors[same].append((dot(a, b) - same) ** 2)
+    if pair_balance:
+        return (mean(errors[True]) + mean(errors[False])) / 2
+    return mean(errors[True] + errors[False])
 
 
 def supcon(features, tau):
@@ -348,6 +380,11 @@ def main() -> None:
         },
         "bags": [
             *(
+                case(f"mil(pairing='{p}', sparsity='{s}', {half})", bags(mil, p, s), scores)
+                for p in ("paired", "all_pairs")
+                for s in ("l2", "l1")
+            ),
+            *(
                 case(
                     f"class_balanced_mil(beta={b}, normalise='{how}', {half})",
                     bags(weighted_mil, b, how),
@@ -361,6 +398,15 @@ def main() -> None:
             case("rtfm(k=1)", bags(rtfm, 1, 100, 1e-4), scores),
         ],
         "boxes": [
+            *(
+                case(
+                    f"smooth_l1(delta={d}, form='{form}')",
+                    on_cells(lambda p, t, d=d, form=form: smooth_l1(p, t, d, form)),
+                    PREDICTED,
+                )
+                for d in (0.3, 1.0, 2.0)
+                for form in ("repaired", "huber", "literal")
+            ),
             case("giou", on_cells(giou), PREDICTED),
             case("diou", on_cells(diou), PREDICTED),
             case("ciou", on_cells(ciou), PREDICTED, gradient=False),
@@ -398,8 +444,19 @@ def main() -> None:
         "classes": [
             case("soft_f1", soft_f1, CELLS),
             case("tversky", lambda z: tversky(z, 0.3, 0.7), CELLS),
+            case("tversky(alpha=0.5, beta=0.5)", lambda z: tversky(z, 0.5, 0.5), CELLS),
+            case("tversky(gamma=1.25)", lambda z: tversky(z, 0.3, 0.7, 1.25), CELLS),
         ],
         "contrast": [
+            *(
+                case(
+                    f"feature_similarity(exclude_diagonal={e}, pair_balance={b})",
+                    lambda h, e=e, b=b: similarity(h, e, b),
+                    FEATURES,
+                )
+                for e in (False, True)
+                for b in (False, True)
+            ),
             case("supcon", lambda h: supcon(h, tau), FEATURES),
             case("balanced_contrastive", lambda h: balanced_contrastive(h, tau), FEATURES),
         ],

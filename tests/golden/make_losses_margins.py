@@ -125,6 +125,8 @@ def specs() -> dict[str, Callable]:
         found[f"ldam(max_margin={margin:g}, scale={scale:g})"] = (
             lambda z, y, *_, m=margin, s=scale: ldam(z, y, m, s)
         )
+    for scale in (30.0, 4.0):
+        found[f"gcl(noise=0, scale={scale:g})"] = lambda z, y, *_, s=scale: ldam(z, y, 0.0, s)
     for lam, threshold in ((1.0, 1.0), (0.3, 0.5)):
         found[f"equalization(lam={lam:g}, threshold={threshold:g})"] = (
             lambda z, y, *_, a=lam, t=threshold: equalization(z, y, a, t)

@@ -77,28 +77,41 @@ macro_rules! coordinate {
 coordinate!(f32);
 coordinate!(f64);
 
-/// Refuses boxes that are not finite or inside out.
-///
-/// # Errors
-/// [`Error::Argument`] naming the first such box.
-pub fn check<T: Coordinate>(name: &'static str, boxes: &[[T; 4]]) -> Result<(), Error> {
+/// The first box that is not finite or inside out.
+fn find_broken<T: Coordinate>(boxes: &[[T; 4]]) -> Option<usize> {
     // A difference that is no finite number comes from a corner that is none, or overflows.
-    let bad = |index: usize| {
+    find_first(boxes.len(), |index| {
         let [x1, y1, x2, y2] = boxes[index];
         let (width, height) = (x2 - x1, y2 - y1);
         let zero = T::default();
         let finite = [width, height, x1 + y1].map(|number| number * zero == zero);
         width < zero || height < zero || finite != [true; 3]
-    };
-    find_first(boxes.len(), bad).map_or(Ok(()), |index| {
+    })
+}
+
+/// Refuses boxes that are not finite or inside out; `place` says where the one of an index is.
+///
+/// # Errors
+/// [`Error::Argument`] naming the first such box.
+pub fn check<T: Coordinate>(
+    name: &'static str,
+    boxes: &[[T; 4]],
+    place: impl Fn(usize) -> String,
+) -> Result<(), Error> {
+    find_broken(boxes).map_or(Ok(()), |index| {
         let corners = boxes[index].map(Into::<f64>::into);
         Err(Error::Argument {
             name,
             rule: "finite corners x1, y1, x2, y2 with x1 <= x2 and y1 <= y2".to_owned(),
-            got: format!("{corners:?} at index {index}"),
+            got: format!("{corners:?} at {}", place(index)),
             remedy: "convert boxes of centre and size, and drop broken ones",
         })
     })
+}
+
+/// Where an item of a plain list is.
+fn plain(index: usize) -> String {
+    format!("index {index}")
 }
 
 /// Writes the overlap of every box of `a` with every box of `b`, row by row of `a`, set by set.
@@ -115,8 +128,8 @@ pub fn box_iou<T: Coordinate>(
     out: &mut [T],
     interrupt: &Interrupt,
 ) -> Result<(), Error> {
-    check("a", a)?;
-    check("b", b)?;
+    check("a", a, plain)?;
+    check("b", b, plain)?;
     if out.is_empty() {
         return Ok(());
     }
@@ -243,6 +256,26 @@ fn ratio<T: Coordinate>(part: T, whole: T) -> T {
     }
 }
 
+fn check_crowd<T: Coordinate>(
+    boxes: &[[T; 4]],
+    scores: &[T],
+    labels: Option<&[i64]>,
+) -> Result<(), Error> {
+    check("boxes", boxes, plain)?;
+    for (name, len) in [("scores", scores.len())]
+        .into_iter()
+        .chain(labels.map(|labels| ("labels", labels.len())))
+    {
+        if len != boxes.len() {
+            return Err(Error::length(name, len, "boxes", boxes.len()));
+        }
+    }
+    let bad = |index: usize| !scores[index].into().is_finite();
+    find_first(scores.len(), bad).map_or(Ok(()), |index| {
+        Err(Error::not_finite("scores", scores[index].into(), index))
+    })
+}
+
 /// Greedy suppression: walks the boxes from the largest score down and keeps each that overlaps no
 /// box kept before, of its own label, by more than the threshold. Equal scores go by index.
 ///
@@ -255,7 +288,7 @@ pub fn nms<T: Coordinate>(
     labels: Option<&[i64]>,
     interrupt: &Interrupt,
 ) -> Result<Vec<i64>, Error> {
-    check("boxes", boxes)?;
+    check_crowd(boxes, scores, labels)?;
     if !(0.0..=1.0).contains(&iou_threshold) {
         let remedy = "0.5 is usual";
         return Err(Error::range(
@@ -264,18 +297,6 @@ pub fn nms<T: Coordinate>(
             iou_threshold,
             remedy,
         ));
-    }
-    for (name, len) in [("scores", scores.len())]
-        .into_iter()
-        .chain(labels.map(|labels| ("labels", labels.len())))
-    {
-        if len != boxes.len() {
-            return Err(Error::length(name, len, "boxes", boxes.len()));
-        }
-    }
-    let bad = |index: usize| !scores[index].into().is_finite();
-    if let Some(index) = find_first(scores.len(), bad) {
-        return Err(Error::not_finite("scores", scores[index].into(), index));
     }
     let mut order: Vec<u128> = (0_u64..)
         .zip(scores)
@@ -298,6 +319,89 @@ pub fn nms<T: Coordinate>(
         }
     };
     Ok(kept.into_iter().map(|index| index as i64).collect())
+}
+
+/// How soft suppression lowers the score of a box that overlaps a better one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Decay {
+    /// By 1 - IoU where the IoU is larger than this threshold.
+    Linear(f64),
+    /// By exp(-IoU^2 / sigma).
+    Gaussian(f64),
+}
+
+impl Decay {
+    fn factor(self, iou: f64) -> f64 {
+        match self {
+            Self::Linear(threshold) if iou > threshold => 1.0 - iou,
+            Self::Linear(_) => 1.0,
+            Self::Gaussian(sigma) => (-iou * iou / sigma).exp(),
+        }
+    }
+
+    fn check(self) -> Result<(), Error> {
+        match self {
+            Self::Linear(threshold) if !(0.0..=1.0).contains(&threshold) => {
+                let remedy = "0.3 is usual";
+                Err(Error::range(
+                    "iou_threshold",
+                    "in [0, 1]",
+                    threshold,
+                    remedy,
+                ))
+            }
+            Self::Gaussian(sigma) if !(sigma > 0.0 && sigma.is_finite()) => {
+                let rule = "finite and > 0";
+                Err(Error::range("sigma", rule, sigma, "0.5 is usual"))
+            }
+            Self::Linear(_) | Self::Gaussian(_) => Ok(()),
+        }
+    }
+}
+
+/// Soft suppression: takes the box of the largest score left, lowers the scores of the others of
+/// its label that overlap it, and so on while a score is at least `least`. Equal scores go by index.
+///
+/// # Errors
+/// [`Error::Argument`], [`Error::Interrupted`].
+pub fn soft_nms(
+    boxes: &[[f64; 4]],
+    scores: &[f64],
+    decay: Decay,
+    least: f64,
+    labels: Option<&[i64]>,
+    interrupt: &Interrupt,
+) -> Result<Vec<(i64, f64)>, Error> {
+    check_crowd(boxes, scores, labels)?;
+    decay.check()?;
+    if least.is_nan() {
+        return Err(Error::range(
+            "min_score",
+            "a number",
+            least,
+            "0.001 is usual",
+        ));
+    }
+    let columns = Columns::new(boxes);
+    let mut left: Vec<usize> = (0..boxes.len()).collect();
+    let mut scores = scores.to_vec();
+    let mut kept = Vec::new();
+    loop {
+        interrupt.check()?;
+        left.retain(|&index| scores[index] >= least);
+        let better = |&a: &usize, &b: &usize| scores[a].total_cmp(&scores[b]).then(b.cmp(&a));
+        let Some(best) = left.iter().copied().max_by(better) else {
+            return Ok(kept);
+        };
+        kept.push((best as i64, scores[best]));
+        left.retain(|&index| index != best);
+        for &index in &left {
+            if labels.is_none_or(|labels| labels[index] == labels[best]) {
+                let (both, union) = columns.shared(boxes[best], index);
+                scores[index] *= decay.factor(ratio(both, union));
+            }
+        }
+    }
 }
 
 /// Boxes kept of those in `order`.
@@ -362,10 +466,10 @@ mod tests {
     #[test]
     fn a_box_inside_out_is_named() {
         let broken = [[0.0, 0.0, 1.0, 1.0], [3.0, 0.0, 2.0, 1.0_f64]];
-        let error = check("boxes", &broken).expect_err("x1 > x2");
+        let error = check("boxes", &broken, plain).expect_err("x1 > x2");
         assert!(error.to_string().contains("at index 1"));
-        assert!(check("boxes", &[[0.0, f32::NAN, 1.0, 1.0]]).is_err());
-        assert!(check("boxes", &[[f32::NEG_INFINITY, 0.0, 1.0, 1.0]]).is_err());
+        assert!(check("boxes", &[[0.0, f32::NAN, 1.0, 1.0]], plain).is_err());
+        assert!(check("boxes", &[[f32::NEG_INFINITY, 0.0, 1.0, 1.0]], plain).is_err());
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Numeric kernels of pybench. Pure functions on slices: no Python, no I/O, no clock, no unsafe code.
 #![forbid(unsafe_code)]
 
+pub mod bootstrap;
 pub mod boxes;
 pub mod confusion;
+pub mod cutmix;
+pub mod detection;
 pub mod error;
 pub mod mining;
 pub mod order;
+pub mod ragged;
 pub mod ranking;
 pub mod rng;
 pub mod weights;

@@ -138,8 +138,13 @@ fn each_column<T: Real, R>(
 }
 
 impl<T: Real> Samples<'_, T> {
+    /// The class that a column ranks for.
+    pub(crate) fn positive(&self, column: usize) -> i64 {
+        if self.columns == 1 { 1 } else { column as i64 }
+    }
+
     /// Refuses what no column could be ranked by.
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let (len, classes) = (self.truth.len(), self.columns.max(2));
         if self.scores.len() != len * self.columns {
             let rows = self.scores.len() / self.columns.max(1);
@@ -172,7 +177,7 @@ impl<T: Real> Samples<'_, T> {
     /// The samples from the largest score down. The tag is the class, below the index where there
     /// are weights to look up.
     fn sorted<P: Packed>(&self, column: usize, interrupt: &Interrupt) -> Result<Vec<P>, Error> {
-        let positive = if self.columns == 1 { 1 } else { column as i64 };
+        let positive = self.positive(column);
         let item = |index: usize| {
             let place = if self.weights.is_some() { index } else { 0 };
             let tag = (place as u64) << 1 | u64::from(self.truth[index] == positive);

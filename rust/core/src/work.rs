@@ -66,6 +66,26 @@ pub fn fill_blocks<T: Send>(
         })
 }
 
+/// The results of `0..count`, in parallel when together they touch more than a block of elements.
+///
+/// # Errors
+/// One of the errors of `one`, or [`Error::Interrupted`].
+pub fn map_items<R: Send>(
+    count: usize,
+    elements: usize,
+    interrupt: &Interrupt,
+    one: impl Fn(usize) -> Result<R, Error> + Sync,
+) -> Result<Vec<R>, Error> {
+    let one = |number| {
+        interrupt.check()?;
+        one(number)
+    };
+    if elements <= BLOCK {
+        return (0..count).map(one).collect();
+    }
+    (0..count).into_par_iter().map(one).collect()
+}
+
 /// The first of `0..len` that is bad, looked for in parallel.
 pub fn find_first(len: usize, is_bad: impl Fn(usize) -> bool + Sync) -> Option<usize> {
     // Looking at a run without leaving early is what lets the compiler use vectors.

@@ -1,6 +1,6 @@
 //! Bindings of `pybench_core::boxes`.
 use numpy::{Element, IntoPyArray, PyArray1};
-use pybench_core::boxes::{self, Coordinate};
+use pybench_core::boxes::{self, Coordinate, Decay};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -111,6 +111,47 @@ fn suppressed<T: Coordinate>(
     enter(py, pairs, |interrupt| {
         boxes::nms(boxes, scores, iou_threshold, labels, interrupt)
     })
+}
+
+type Kept<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<f64>>);
+
+#[pyfunction]
+#[pyo3(signature = (
+    boxes, scores, labels=None, *, decay="gaussian", sigma=0.5, iou_threshold=0.3, min_score=0.001
+))]
+#[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+pub fn soft_nms<'py>(
+    py: Python<'py>,
+    boxes: Value<'_, 'py>,
+    scores: Value<'_, 'py>,
+    labels: Option<Value<'_, 'py>>,
+    decay: &str,
+    sigma: f64,
+    iou_threshold: f64,
+    min_score: f64,
+) -> PyResult<Kept<'py>> {
+    let (boxes, _) = convert::reals("boxes", boxes, &BOXES)?;
+    let scores = convert::float64s("scores", scores)?;
+    let labels = labels
+        .map(|labels| convert::int64s("labels", labels))
+        .transpose()?;
+    let labels = labels.as_ref().map(|of| of.as_slice()).transpose()?;
+    let decay = match decay {
+        "linear" => Decay::Linear(iou_threshold),
+        "gaussian" => Decay::Gaussian(sigma),
+        _ => {
+            return Err(PyValueError::new_err(format!(
+                "decay must be 'linear' or 'gaussian', got '{decay}'; 'gaussian' has no threshold"
+            )));
+        }
+    };
+    let (boxes, scores) = (doubles(&boxes)?, scores.as_slice()?);
+    let pairs = boxes.len().saturating_mul(boxes.len());
+    let kept = enter(py, pairs, |interrupt| {
+        boxes::soft_nms(&boxes, scores, decay, min_score, labels, interrupt)
+    })?;
+    let (places, scores): (Vec<i64>, Vec<f64>) = kept.into_iter().unzip();
+    Ok((places.into_pyarray(py), scores.into_pyarray(py)))
 }
 
 fn quads<T: Copy>(numbers: &[T]) -> Vec<[T; 4]> {

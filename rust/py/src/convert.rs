@@ -168,7 +168,7 @@ fn vector<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyU
     tidy(array)
 }
 
-fn native<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
+pub fn native<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
     static ASARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = value.py();
     let array = match value.cast::<PyUntypedArray>() {

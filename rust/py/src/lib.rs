@@ -1,9 +1,13 @@
 //! Python bindings of pybench: conversions only.
+mod bootstrap;
 mod boxes;
 mod confusion;
 mod convert;
+mod cutmix;
+mod detection;
 mod enter;
 mod kernel_sources;
+mod lists;
 mod mining;
 mod pool;
 mod ranking;
@@ -18,9 +22,15 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::boxes::{box_iou, nms};
+    use super::bootstrap::bootstrap;
+    #[pymodule_export]
+    use super::boxes::{box_iou, nms, soft_nms};
     #[pymodule_export]
     use super::confusion::confusion_f1;
+    #[pymodule_export]
+    use super::cutmix::{apply_cutmix, plan_cutmix};
+    #[pymodule_export]
+    use super::detection::mean_average_precision;
     #[pymodule_export]
     use super::kernel_sources::kernel_sources;
     #[pymodule_export]

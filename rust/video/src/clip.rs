@@ -63,6 +63,8 @@ pub(crate) struct Known {
     of_tables: bool,
     /// Frames of the clip, including those a cut took away.
     frames: usize,
+    /// In decoder order: when each frame is shown, in ticks, if the packets tell.
+    clock: Option<Vec<i64>>,
     /// Indices below this are answered, if only by a report; more than `frames` once a decode has
     /// shown that there are fewer.
     promised: usize,
@@ -149,6 +151,12 @@ impl Clip {
     }
 
     fn fps(&self) -> f64 {
+        if let Some(&[first, .., last]) = self.known.clock.as_deref()
+            && last > first
+        {
+            let span = (last - first) as f64 * self.known.stream.tick_s;
+            return (self.known.frames - 1) as f64 / span;
+        }
         // Formats without any timing play at FFmpeg's default.
         if self.known.stream.fps > 0.0 {
             self.known.stream.fps
@@ -169,6 +177,11 @@ impl Clip {
 
     /// Seconds from the first frame to the one with this rank.
     fn time_s(&self, rank: usize) -> f64 {
+        if let Some(clock) = &self.known.clock
+            && let Some(at) = clock.get(rank)
+        {
+            return (at - clock[0]) as f64 * self.known.stream.tick_s;
+        }
         if self.known.index.order == Order::Decoder || rank >= self.known.index.len() {
             return rank as f64 / self.fps();
         }
@@ -229,6 +242,7 @@ impl Clip {
                     let mut known = Known::clone(&self.known);
                     known.index.order = Order::Decoder;
                     known.frames = frames;
+                    known.clock = known.index.decoding_times(frames);
                     known
                         .warnings
                         .push("the pictures do not carry the timestamps of their packets".into());
@@ -397,6 +411,7 @@ impl Known {
             index,
             of_tables,
             frames: 0,
+            clock: None,
             promised: 0,
             counted: true,
             warnings: Vec::new(),
@@ -440,7 +455,9 @@ impl Known {
                 self.warnings.push(
                     "timestamps do not order the pictures: decoded in full to number them".into(),
                 );
-                self.count(path, abort)?
+                let frames = self.count(path, abort)?;
+                self.clock = self.index.decoding_times(frames);
+                frames
             }
         };
         if self.index.broken || shortfall.is_some() {

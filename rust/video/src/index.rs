@@ -7,6 +7,10 @@ use std::os::unix::fs::FileExt;
 
 /// One packet, in decode order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of a packet that have nothing to do with each other"
+)]
 pub(crate) struct Entry {
     /// Presentation time in ticks; only meaningful in [`Order::Presentation`].
     pub pts: i64,
@@ -20,6 +24,8 @@ pub(crate) struct Entry {
     pub key: bool,
     /// A picture of the edited clip comes out of this packet.
     pub shown: bool,
+    /// It stands for a dropped frame, or in MPEG-4 for one that came with the packet before.
+    pub empty: bool,
     /// The container lost a part of it, or something before it.
     pub corrupt: bool,
 }
@@ -84,6 +90,7 @@ impl Index {
                     break;
                 }
             }
+            let empty = packet.bytes().is_empty();
             let shown = !packet.is_discarded() && !hidden(&stream.codec, packet.bytes());
             locator.locate(&packet);
             timed &= packet.pts().is_some() || !shown;
@@ -95,7 +102,8 @@ impl Index {
                 size: packet.bytes().len() as u32,
                 key: packet.is_key(),
                 shown,
-                corrupt: packet.is_corrupt() || demuxer.complained(),
+                empty,
+                corrupt: demuxer.doubts(&packet) || packet.is_corrupt(),
             });
         }
         let order = if timed && tells_the_truth(&entries, stream) {
@@ -146,6 +154,19 @@ impl Index {
         self.shown
             .binary_search_by_key(&pts, |&i| self.entries[i].pts)
             .ok()
+    }
+
+    /// When the frames are shown although no packet tells which it holds: the decoding times, if
+    /// there is one for each frame.
+    pub(crate) fn decoding_times(&self, frames: usize) -> Option<Vec<i64>> {
+        let of = |all: bool| {
+            let held = self.entries.iter().filter(|entry| all || !entry.empty);
+            held.map(|entry| entry.dts).collect::<Option<Vec<_>>>()
+        };
+        [of(true), of(false)]
+            .into_iter()
+            .flatten()
+            .find(|times| times.len() == frames && times.is_sorted())
     }
 
     /// How many keyframes there are.
@@ -336,6 +357,7 @@ pub(crate) mod tests {
             key,
             size: 1,
             shown: true,
+            empty: false,
             corrupt: false,
         };
         Index::new(
@@ -361,6 +383,18 @@ pub(crate) mod tests {
         ]);
         let reached: Vec<usize> = (0..8).filter(|&i| index.spreads(1, i)).collect();
         assert_eq!(reached, [1, 2, 4, 5]);
+    }
+
+    #[test]
+    fn decoding_times_are_those_of_frames_or_there_are_none() {
+        let mut index = index_of(&[(9, true), (9, false), (9, false)]);
+        assert_eq!(index.decoding_times(3), Some(vec![-2, -1, 0]));
+        assert_eq!(index.decoding_times(2), None);
+        index.entries[1].empty = true;
+        assert_eq!(index.decoding_times(3), Some(vec![-2, -1, 0]));
+        assert_eq!(index.decoding_times(2), Some(vec![-2, 0]));
+        index.entries[2].dts = None;
+        assert_eq!(index.decoding_times(2), None);
     }
 
     #[test]

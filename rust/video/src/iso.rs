@@ -342,6 +342,7 @@ fn samples(tables: &[([u8; 4], &[u8])], length: u64) -> Option<Vec<Entry>> {
             size,
             key: false,
             shown: true,
+            empty: false,
             corrupt: false,
         });
     }

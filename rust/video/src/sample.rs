@@ -123,9 +123,9 @@ impl<'a> Passes<'a> {
         let mut findings = Findings::default();
         if self.index.order == Order::Presentation {
             let behind_the_cut = wanted.split_off(&self.index.len());
-            wanted = self.jump(wanted, &mut findings)?;
+            wanted = self.jump(wanted)?;
             wanted.extend(behind_the_cut);
-            if self.care == Care::Fast && !(wanted.is_empty() && findings.concealed.is_empty()) {
+            if self.care == Care::Fast && !wanted.is_empty() {
                 return Err(Stop::Odd);
             }
         }
@@ -146,12 +146,8 @@ impl<'a> Passes<'a> {
     }
 
     /// Decodes only the stretches that hold wanted frames, several at a time. Returns the frames
-    /// that did not come out.
-    fn jump<'o>(
-        &self,
-        mut wanted: Wanted<'o>,
-        findings: &mut Findings,
-    ) -> std::result::Result<Wanted<'o>, Code> {
+    /// that did not come out, or not in order: what a jump finds damaged may be whole after all.
+    fn jump<'o>(&self, mut wanted: Wanted<'o>) -> std::result::Result<Wanted<'o>, Code> {
         let mut stretches = plan::stretches(self.index, wanted.keys().copied());
         let crew = Crew::new(self, &mut stretches);
         let rooms_of = |stretch: &Stretch| -> Wanted<'o> {
@@ -164,7 +160,6 @@ impl<'a> Passes<'a> {
         let rooms: Vec<Wanted<'o>> = stretches.iter().map(rooms_of).collect();
         let queue = Mutex::new(stretches.into_iter().zip(rooms));
         let left = Mutex::new(Wanted::new());
-        let concealed = Mutex::new(&mut findings.concealed);
         let work = || {
             let mut session = self.session(crew.decoder_threads)?;
             let mut painter = self.painter();
@@ -174,8 +169,7 @@ impl<'a> Passes<'a> {
                 let Some((stretch, mut rooms)) = next else {
                     return Ok(());
                 };
-                let damaged = self.stretch(&mut session, &mut painter, &stretch, &mut rooms)?;
-                locked(&concealed).extend(damaged);
+                self.stretch(&mut session, &mut painter, &stretch, &mut rooms)?;
                 locked(&left).append(&mut rooms);
             }
         };
@@ -187,14 +181,14 @@ impl<'a> Passes<'a> {
         Session::open(self.path, self.index, self.parameters, threads, self.abort)
     }
 
-    /// Decodes one stretch; takes away the rooms it fills and returns the ranks with damage.
+    /// Decodes one stretch and takes away the rooms it fills with whole pictures.
     fn stretch(
         &self,
         session: &mut Session<'a>,
         painter: &mut Painter,
         stretch: &Stretch,
         rooms: &mut Wanted<'_>,
-    ) -> std::result::Result<Vec<usize>, Code> {
+    ) -> std::result::Result<(), Code> {
         let index = self.index;
         let start = index.entries[*stretch.packets.start()].pts;
         let (mut drawn, mut damaged) = (Vec::new(), Vec::new());
@@ -207,10 +201,12 @@ impl<'a> Passes<'a> {
                 inspector,
                 is_wanted: &is_wanted,
             });
+        let (mut last, mut ordered) = (None, true);
         let refused = session.run(stretch.packets.clone(), skip.as_ref(), &mut |frame| {
             let Some(rank) = frame.pts().and_then(|pts| index.rank(pts)) else {
                 return Ok(ControlFlow::Continue(()));
             };
+            ordered &= last.replace(rank) < Some(rank);
             if frame.is_damaged() {
                 damaged.push(index.position(rank));
             }
@@ -224,21 +220,17 @@ impl<'a> Passes<'a> {
         })?;
         damaged.extend(refused);
         if session.is_shared_out() && !damaged.is_empty() {
-            // Threads complain late: which packet it was about cannot be told.
-            return Ok(stretch.ranks.clone());
+            return Ok(()); // threads complain late: which packet it was about cannot be told
         }
         // Leading pictures of an open GOP lack their references here; nothing depends on them.
         damaged.retain(|&position| index.entries[position].pts >= start);
-        let (harmed, sound): (Vec<usize>, Vec<usize>) = drawn
-            .into_iter()
-            .partition(|&rank| index.reached(&damaged, rank));
-        rooms.retain(|rank, _| !sound.contains(rank));
-        if index.is_open(*stretch.packets.start()) {
-            // Decoders also complain of references that are missing here and in no full decode.
-            return Ok(Vec::new());
+        if !ordered {
+            return Ok(()); // the timestamps lie
         }
-        rooms.retain(|rank, _| !harmed.contains(rank));
-        Ok(harmed)
+        for rank in drawn.iter().filter(|&&rank| !index.reached(&damaged, rank)) {
+            rooms.remove(rank);
+        }
+        Ok(())
     }
 }
 

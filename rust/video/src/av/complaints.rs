@@ -1,7 +1,7 @@
 //! What FFmpeg complains about. It tells of much damage only in its log: a decoder that goes on
 //! over a bad block, a container that searches for the next readable packet.
 use super::{Code, sys};
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -25,6 +25,10 @@ static EARS: [Ear; 4096] = [const {
         errors: AtomicU32::new(0),
     }
 }; 4096];
+
+/// H.264 wants to forget a picture that is not there: always so when a decode starts at an open GOP
+/// whose pictures name those before it. When such a picture is lost, other messages say so.
+const HARMLESS: &CStr = c"mmco: unref short failure\n";
 
 impl Complaints {
     pub(super) fn new() -> Result<Self, Code> {
@@ -66,7 +70,7 @@ pub(super) fn silence() {
 unsafe extern "C" fn hear<Arguments>(
     source: *mut c_void,
     level: c_int,
-    _format: *const c_char,
+    format: *const c_char,
     _arguments: Arguments,
 ) {
     if source.is_null() || level & 0xFF > sys::AV_LOG_ERROR {
@@ -75,17 +79,21 @@ unsafe extern "C" fn hear<Arguments>(
     // SAFETY: whatever logs begins with a pointer to its class.
     let class = unsafe { *source.cast::<*const sys::AVClass>() };
     // SAFETY: both return a static class.
-    let (codec, format) = unsafe { (sys::avcodec_get_class(), sys::avformat_get_class()) };
-    let opaque = if class == codec {
+    let (decoder, demuxer) = unsafe { (sys::avcodec_get_class(), sys::avformat_get_class()) };
+    let opaque = if class == decoder {
         // SAFETY: objects of this class are codec contexts.
         unsafe { (*source.cast::<sys::AVCodecContext>()).opaque }
-    } else if class == format {
+    } else if class == demuxer {
         // SAFETY: objects of this class are format contexts.
         unsafe { (*source.cast::<sys::AVFormatContext>()).opaque }
     } else {
         return;
     };
-    if let Some(ear) = EARS.iter().find(|&ear| ptr::eq(ear, opaque.cast())) {
+    let Some(ear) = EARS.iter().find(|&ear| ptr::eq(ear, opaque.cast())) else {
+        return;
+    };
+    // SAFETY: the format of a message is a NUL-terminated string.
+    if unsafe { CStr::from_ptr(format) } != HARMLESS {
         ear.errors.fetch_add(1, Ordering::Relaxed);
     }
 }

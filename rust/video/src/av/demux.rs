@@ -38,6 +38,8 @@ pub(crate) struct Demuxer<'a> {
     context: NonNull<sys::AVFormatContext>,
     stream: NonNull<sys::AVStream>,
     complaints: Complaints,
+    /// Packets before this byte were read when the file was opened, and not without a complaint.
+    doubtful_until: i64,
     /// FFmpeg polls the flag through a raw pointer for as long as the context lives.
     abort: PhantomData<&'a AtomicBool>,
 }
@@ -197,15 +199,21 @@ impl<'a> Demuxer<'a> {
             context,
             stream: NonNull::dangling(),
             complaints,
+            doubtful_until: 0,
             abort: PhantomData,
         };
         demuxer.ignore_all_but(None);
+        // What it says of the headers tells nothing about a packet.
+        demuxer.complaints.any();
         // SAFETY: the context is open; no per-stream options are given.
         Code::check(unsafe { sys::avformat_find_stream_info(context.as_ptr(), ptr::null_mut()) })?;
         demuxer.stream = demuxer.choose()?;
         demuxer.ignore_all_but(Some(demuxer.stream));
-        // What it says of the headers tells nothing about a packet.
-        demuxer.complaints.any();
+        if demuxer.complaints.any() {
+            // SAFETY: the context is open; seeking by nothing tells the position.
+            demuxer.doubtful_until =
+                unsafe { sys::avio_seek((*context.as_ptr()).pb, 0, libc::SEEK_CUR) };
+        }
         Ok(demuxer)
     }
 
@@ -372,9 +380,10 @@ impl<'a> Demuxer<'a> {
         }
     }
 
-    /// Has it logged an error since the last call?
-    pub(crate) fn complained(&mut self) -> bool {
-        self.complaints.any()
+    /// Was an error logged while the packet was read? To be asked after each.
+    pub(crate) fn doubts(&mut self, packet: &Packet) -> bool {
+        let complained = self.complaints.any();
+        complained || (0..self.doubtful_until).contains(&packet.position())
     }
 
     /// Goes to a keyframe at or before the decoding time, as far as the container can.

@@ -1,0 +1,1 @@
+"""What asv measures at every commit: the kernels, and what the results store says."""

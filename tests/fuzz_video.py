@@ -1,0 +1,242 @@
+"""Damages small clips in all containers and looks what the reader makes of them.
+
+Usage: python -m tests.fuzz_video CASES [FIRST]
+
+A case is a number: it chooses the clip and the damage. Each is read in a worker process under a
+watchdog and a bound on memory. What must hold: no crash, no call over five seconds, no error but
+`VideoError`, and every frame that the report does not name is, bit for bit and in order, one that
+the ffmpeg program decodes from the same file.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+import numpy.typing as npt
+
+from pybench import seeds, video
+from tests.painted import ffmpeg, painted
+
+FRAMES, HEIGHT, WIDTH = 24, 48, 64
+SLOW_S, REFERENCE_S = 5.0, 60.0
+MEMORY = 3 << 30
+X264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "8", "-bf", "2"]
+X265 = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "keyint=8:pools=1:log-level=0"]
+MPEG4 = ["-c:v", "mpeg4", "-q:v", "4", "-g", "8"]
+VPX = ["-g", "8", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "300k"]
+
+CLIPS = {
+    "h264_moov_first.mp4": [*X264, "-movflags", "+faststart"],
+    "h264_moov_last.mov": X264,
+    "h264_fragmented.mp4": [*X264, "-movflags", "frag_keyframe+empty_moov"],
+    "h264_open_gop.mkv": [*X264, "-x264-params", "open-gop=1"],
+    "h264.ts": X264,
+    "h264.avi": X264,
+    "h264.flv": X264,
+    "hevc.mp4": X265,
+    "hevc.mkv": X265,
+    "hevc.ts": X265,
+    "mpeg4.mp4": [*MPEG4, "-bf", "2"],
+    "mpeg4_b.avi": [*MPEG4, "-bf", "2"],
+    "mpeg4.avi": MPEG4,
+    "msmpeg4.avi": ["-c:v", "msmpeg4", "-q:v", "4", "-g", "8"],
+    "mpeg2.mpg": ["-c:v", "mpeg2video", "-q:v", "4", "-g", "8", "-bf", "2"],
+    "mpeg2.ts": ["-c:v", "mpeg2video", "-q:v", "4", "-g", "8", "-bf", "2"],
+    "mjpeg.avi": ["-c:v", "mjpeg", "-q:v", "4", "-strict", "-1", "-color_range", "tv"],
+    "mjpeg.mov": ["-c:v", "mjpeg", "-q:v", "4", "-strict", "-1", "-color_range", "tv"],
+    "vp8.webm": ["-c:v", "libvpx", *VPX],
+    "vp9.webm": ["-c:v", "libvpx-vp9", *VPX],
+    "av1.mp4": ["-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-g", "8"],
+}
+
+
+def make_clips(folder: Path) -> None:
+    raw = painted(FRAMES, HEIGHT, WIDTH).tobytes()
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "25"]
+    for name, codec in CLIPS.items():
+        pixels = [] if "-pix_fmt" in codec else ["-pix_fmt", "yuv420p"]
+        ffmpeg(*source, "-i", "-", *codec, *pixels, "-threads", "1", folder / name, stdin=raw)
+
+
+def damaged(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
+    """One way of damage: bits, an end cut off, a size that lies, bytes lost, doubled or foreign."""
+    new = bytearray(data)
+    # Half of the damage goes to the first kilobyte, where the headers of most containers are.
+    room = len(data) if rng.random() < 0.5 else min(1024, len(data))
+    at = int(rng.integers(room))
+    length = int(2 ** rng.uniform(0, 11))
+    match int(rng.integers(7)):
+        case 0:
+            for place in rng.integers(room, size=int(rng.integers(1, 9))):
+                new[place] ^= 1 << int(rng.integers(8))
+        case 1:
+            del new[int(rng.integers(len(new))) :]
+        case 2:
+            lie = [0, 1, 7, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, int(rng.integers(1 << 32))]
+            order = ["big", "little"][int(rng.integers(2))]
+            new[at : at + 4] = lie[int(rng.integers(7))].to_bytes(4, order)
+        case 3:
+            del new[at : at + length]
+        case 4:
+            new[at : at + length] = bytes(len(new[at : at + length]))
+        case 5:
+            new[at : at + length] = rng.bytes(len(new[at : at + length]))
+        case _:
+            begin = int(rng.integers(len(other)))
+            new[at:at] = other[begin : begin + length]
+    return bytes(new)
+
+
+def mutant(case: int, folder: Path, to: Path) -> Path:
+    """Writes the damaged clip of a case."""
+    rng = seeds.generator(case, "fuzz_video")
+    names = sorted(CLIPS)
+    name, other = names[case % len(names)], names[int(rng.integers(len(names)))]
+    path = to / name
+    path.write_bytes(damaged((folder / name).read_bytes(), (folder / other).read_bytes(), rng))
+    return path
+
+
+def reference(path: Path, to: Path) -> npt.NDArray[np.uint8]:
+    """What the ffmpeg program decodes, without loss and through the same colour conversion."""
+    lossless = to / "reference.mkv"
+    lossless.unlink(missing_ok=True)
+    command = ["ffmpeg", "-nostdin", "-y", "-v", "quiet", "-threads", "1", "-i", str(path)]
+    command += ["-map", "0:V:0", "-vsync", "passthrough", "-c:v", "ffv1", str(lossless)]
+    subprocess.run(command, timeout=REFERENCE_S, check=False)
+    try:
+        shown = video.probe(lossless).frames
+        return video.sample_frames(lossless, indices=range(shown), size=(HEIGHT, WIDTH)).data
+    except video.VideoError:
+        return np.empty((0, HEIGHT, WIDTH, 3), np.uint8)
+
+
+def examine(case: int, folder: Path, to: Path) -> str:
+    """Read a damaged clip; the verdict is `refused`, `flagged`, `clean` or a sentence."""
+    path = mutant(case, folder, to)
+    begun = time.monotonic()
+    try:
+        shown = video.probe(path).frames
+        if shown > 10_000:
+            some = video.sample_frames(path, 4, size=16, on_error="black", threads=1)
+            return "flagged" if some.report else f"{shown} frames out of {FRAMES}"
+        got = video.sample_frames(
+            path, indices=range(shown), size=(HEIGHT, WIDTH), on_error="black", threads=1
+        )
+    except video.VideoError:
+        got = None
+    if (seconds := time.monotonic() - begun) > SLOW_S:
+        return f"took {seconds:.1f} s"
+    if got is None:
+        return "refused"
+    named = {*got.report.missing, *got.report.concealed}
+    truth = iter(enumerate(picture.tobytes() for picture in reference(path, to)))
+    for index in range(shown):
+        picture = got.data[index].tobytes()
+        if index not in named and not any(picture == other for _, other in truth):
+            return f"frame {index} of {shown} is not named, and not what ffmpeg decodes"
+    return "flagged" if named or got.report.warnings else "clean"
+
+
+def serve(pipe: Connection, folder: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with tempfile.TemporaryDirectory() as room:
+        while (case := pipe.recv()) is not None:
+            try:
+                pipe.send(examine(case, folder, Path(room)))
+            except Exception as error:  # whatever it is, it is a finding
+                pipe.send(f"{type(error).__name__}: {error}")
+
+
+class Worker:
+    """A process that reads damaged clips, started anew when it died or was too slow."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.start()
+
+    def start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, self.folder), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def __call__(self, case: int) -> str:
+        self.pipe.send(case)
+        if self.pipe.poll(SLOW_S + REFERENCE_S):
+            try:
+                return str(self.pipe.recv())
+            except EOFError:
+                self.process.join()
+                verdict = f"crash with exit code {self.process.exitcode}"
+        else:
+            verdict = "no answer"
+            self.process.kill()
+            self.process.join()
+        self.start()
+        return verdict
+
+    def stop(self) -> None:
+        self.pipe.send(None)
+        self.process.join()
+
+
+@dataclass(frozen=True)
+class Finding:
+    case: int
+    clip: str
+    verdict: str
+
+
+def fuzz(cases: range, folder: Path, workers: int = 2) -> Iterator[Finding]:
+    """The verdict on each case."""
+    names = sorted(CLIPS)
+    crew = [Worker(folder) for _ in range(workers)]
+    idle: SimpleQueue[Worker] = SimpleQueue()
+    for worker in crew:
+        idle.put(worker)
+
+    def judge(case: int) -> Finding:
+        worker = idle.get()
+        try:
+            return Finding(case, names[case % len(names)], worker(case))
+        finally:
+            idle.put(worker)
+
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            yield from pool.map(judge, cases)
+    finally:
+        for worker in crew:
+            worker.stop()
+
+
+def main() -> None:
+    count, first = (int(word) for word in (*sys.argv[1:], "0")[:2])
+    with tempfile.TemporaryDirectory() as room:
+        make_clips(Path(room))
+        verdicts: Counter[str] = Counter()
+        for finding in fuzz(range(first, first + count), Path(room)):
+            fine = finding.verdict in ("refused", "flagged", "clean")
+            verdicts[finding.verdict if fine else "WRONG"] += 1
+            if not fine:
+                print(f"case {finding.case} ({finding.clip}): {finding.verdict}", flush=True)
+        print(dict(verdicts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Damaged clips of every container: no crash, no hang, and nothing wrong that is not named."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pybench import video
+from tests import fuzz_video
+from tests.fuzz_video import CLIPS, HEIGHT, WIDTH, fuzz, make_clips, reference
+
+pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
+
+FINE = {"refused", "flagged", "clean"}
+BLOCK = 600
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fuzz")
+    make_clips(path)
+    return path
+
+
+def test_a_few_damaged_clips_are_never_sampled_wrongly_in_silence(folder: Path) -> None:
+    findings = list(fuzz(range(4 * len(CLIPS)), folder))
+    assert [finding for finding in findings if finding.verdict not in FINE] == []
+    assert {finding.verdict for finding in findings} == FINE
+
+
+@pytest.mark.soak
+def test_ten_thousand_damaged_clips_are_never_sampled_wrongly_in_silence(folder: Path) -> None:
+    findings = fuzz(range(10_000), folder)
+    assert [finding for finding in findings if finding.verdict not in FINE] == []
+
+
+def blocks(data: bytes, damage: Callable[[int], bytes]) -> list[bytes]:
+    """Copies with one block of the second half damaged: behind all headers, but for a last moov."""
+    begin, end = len(data) // 2, len(data) * 3 // 4
+    size = min(BLOCK, (end - begin) // 2)
+    return [data[:at] + damage(size) + data[at + size :] for at in (begin, begin + size)]
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_what_is_not_named_is_what_ffmpeg_decodes(folder: Path, tmp_path: Path, name: str) -> None:
+    """Overwritten with noise and with zeros: bit for bit."""
+    data = (folder / name).read_bytes()
+    noise = np.random.default_rng(0)
+    for number, broken in enumerate([*blocks(data, noise.bytes), *blocks(data, bytes)]):
+        path = tmp_path / f"{number}-{name}"
+        path.write_bytes(broken)
+        try:
+            shown = video.probe(path).frames
+            got = video.sample_frames(
+                path, indices=range(shown), size=(HEIGHT, WIDTH), on_error="black"
+            )
+        except video.VideoError:
+            continue
+        named = {*got.report.missing, *got.report.concealed}
+        decoded = iter(picture.tobytes() for picture in reference(path, tmp_path))
+        for index in sorted({*range(shown)} - named):
+            assert any(got.data[index].tobytes() == other for other in decoded), (number, index)
+
+
+# H.264, HEVC and the MPEG-4 kin notice garbage themselves; in the others a wrong byte is often
+# another picture that is just as valid.
+NOTICING = [n for n in CLIPS if n.partition(".")[0].partition("_")[0] in ("h264", "mpeg4", "hevc")]
+
+
+@pytest.mark.parametrize("name", NOTICING)
+def test_a_block_of_noise_is_noticed(folder: Path, tmp_path: Path, name: str) -> None:
+    noise = np.random.default_rng(1)
+    for number, broken in enumerate(blocks((folder / name).read_bytes(), noise.bytes)):
+        path = tmp_path / f"{number}-{name}"
+        path.write_bytes(broken)
+        with pytest.raises(video.VideoError, match=r": .+; "):
+            video.sample_frames(path, indices=range(video.probe(path).frames), size=16)
+
+
+LIES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
+from pybench import video
+for path in sys.argv[2:]:
+    try:
+        print(video.sample_frames(path, 4, size=16, on_error="black", threads=1).report)
+    except video.VideoError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("name", ["h264_moov_first.mp4", "mpeg4.avi", "vp9.webm", "h264.flv"])
+def test_a_size_that_lies_takes_no_memory(folder: Path, tmp_path: Path, name: str) -> None:
+    data = (folder / name).read_bytes()
+    head = min(len(data) - 4, 800 if name.endswith("mp4") else 400)
+    paths = []
+    for at in range(0, head, 12):
+        for lie in (b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f"):
+            paths.append(tmp_path / f"{len(paths)}-{name}")
+            paths[-1].write_bytes(data[:at] + lie + data[at + 4 :])
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    bound = min(2 << 30, limit) if limit != resource.RLIM_INFINITY else 2 << 30
+    done = subprocess.run(
+        [sys.executable, "-c", LIES, str(bound), *map(str, paths)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(paths)
+
+
+GROWTH = """
+import resource, sys
+from pybench import video
+*paths, calls = sys.argv[1:]
+def read(number):
+    path = paths[number % len(paths)]
+    try:
+        video.sample_frames(path, 6, size=24, on_error="nearest", threads=1 + number % 2)
+    except video.VideoError:
+        pass
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+for number in range(60):
+    read(number)
+before = resident()
+for number in range(int(calls)):
+    read(number)
+print(resident() - before)
+"""
+
+
+@pytest.mark.parametrize("calls", [300, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_memory_does_not_grow(folder: Path, tmp_path: Path, calls: int) -> None:
+    broken = fuzz_video.mutant(2 * len(CLIPS), folder, tmp_path)
+    names = ("h264_moov_first.mp4", "h264.ts", "vp9.webm", "mpeg4_b.avi", "hevc.mkv")
+    paths = [*(folder / name for name in names), broken, tmp_path / "absent.mp4"]
+    done = subprocess.run(
+        [sys.executable, "-c", GROWTH, *map(str, paths), str(calls)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) < 8 << 20
