@@ -173,7 +173,7 @@ def sample_frames(
             order; each at least 0 and below the duration.
         size: (height, width) of the output, one number for a square, None for that of the clip.
             The picture is stretched to it after its rotation was applied.
-        threads: Groups of pictures decoded at the same time; None: `PYBENCH_THREADS` or all cores.
+        threads: Decoding threads; None: `PYBENCH_THREADS` or all cores.
             The result does not depend on it.
         on_error: What to do when a wanted frame is missing or damaged. "raise" fails; "nearest"
             takes the nearest frame that can be read; "black" leaves it black. The last two keep

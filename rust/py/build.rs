@@ -99,12 +99,18 @@ fn code(file: &Path) -> String {
         .collect()
 }
 
-fn rust_files(folder: &str) -> BTreeSet<PathBuf> {
-    let entries = fs::read_dir(folder).expect("the sources are there");
-    entries
-        .map(|entry| entry.expect("the folder is readable").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .collect()
+/// The Rust files of a folder and of those within it.
+fn rust_files(folder: impl AsRef<Path>) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(folder).expect("the sources are there") {
+        let path = entry.expect("the folder is readable").path();
+        if path.is_dir() {
+            files.append(&mut rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.insert(path);
+        }
+    }
+    files
 }
 
 fn stem(file: &Path) -> &str {

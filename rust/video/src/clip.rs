@@ -1,15 +1,20 @@
 //! A clip: opened, indexed, sampled.
-use crate::av::{Code, Demuxer, Stream};
+use crate::av::{Code, Demuxer, Parameters, Stream};
+use crate::cache::{self, Stamp};
 use crate::decode::Session;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extent;
 use crate::index::{Index, Order};
+use crate::iso;
 use crate::picture::Orientation;
 use crate::plan::{self, Pick};
-use crate::sample::{Findings, OnDamage, Options, Passes, Report, Sampled, Stop};
+use crate::sample::{Care, Findings, OnDamage, Options, Passes, Report, Sampled, Stop};
 use std::collections::HashSet;
+use std::fs::File;
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Times closer than this are the same.
@@ -44,8 +49,18 @@ pub struct Probe {
 #[derive(Debug)]
 pub struct Clip {
     path: PathBuf,
+    stamp: Stamp,
+    known: Arc<Known>,
+}
+
+/// What an index pass found out about a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
     stream: Stream,
+    parameters: Arc<Parameters>,
     index: Index,
+    /// Read from the tables of the file without FFmpeg: at the first contradiction it is asked.
+    of_tables: bool,
     /// Frames of the clip, including those a cut took away.
     frames: usize,
     /// In decoder order: when each frame is shown, in ticks, if the packets tell.
@@ -54,7 +69,7 @@ pub struct Clip {
     /// shown that there are fewer.
     promised: usize,
     /// The header says how many frames there are, or nothing is missing.
-    frames_known: bool,
+    counted: bool,
     warnings: Vec<String>,
 }
 
@@ -64,122 +79,52 @@ impl Clip {
     /// # Errors
     /// The file is not there, cannot be read, or holds no video.
     pub fn open(path: &Path, abort: &AtomicBool) -> Result<Self> {
-        let shortfall = readable(path)?;
-        let fail = |code| failure(path, code);
-        let (stream, index) = {
-            let mut demuxer = Demuxer::open(path, abort).map_err(fail)?;
-            let stream = demuxer.describe();
-            let index = Index::read(&mut demuxer, &stream).map_err(fail)?;
-            (stream, index)
-        };
-        if index.len() == 0 || stream.width == 0 || stream.height == 0 {
-            let what = shortfall.map_or("holds no picture".into(), |cut| {
-                format!("holds no picture: {cut}")
+        let file = readable(path)?;
+        let stamp = Stamp::of(&file.metadata().map_err(|error| refused(path, &error))?);
+        let known = if let Some(known) = cache::get(&stamp) {
+            known
+        } else {
+            let known = Arc::new(match Known::of_tables(path, &file, abort) {
+                Some(known) => known,
+                None => Known::read(path, &file, abort)?,
             });
-            return Err(Error::new(
-                ErrorKind::NotVideo,
-                path,
-                what,
-                "check the file or copy it again",
-            ));
-        }
-        let mut clip = Self {
+            cache::put(stamp, &known);
+            known
+        };
+        Ok(Self {
             path: path.to_owned(),
-            stream,
-            index,
-            frames: 0,
-            clock: None,
-            promised: 0,
-            frames_known: true,
-            warnings: Vec::new(),
-        };
-        clip.settle(shortfall, abort).map_err(fail)?;
-        if clip.frames == 0 {
-            return Err(clip.pictureless());
-        }
-        Ok(clip)
-    }
-
-    /// Decides how many frames there are and what numbers them.
-    fn settle(
-        &mut self,
-        shortfall: Option<String>,
-        abort: &AtomicBool,
-    ) -> std::result::Result<(), Code> {
-        if self.index.order == Order::Presentation
-            && let Some(head) = self.index.doubtful_head()
-        {
-            let mut came_out = HashSet::new();
-            let mut session = Session::open(&self.path, abort)?;
-            session.run(&self.index, head.start..=head.end - 1, &mut |frame| {
-                came_out.extend(frame.pts());
-                Ok(ControlFlow::Continue(()))
-            })?;
-            let before = self.index.len();
-            self.index.hide(head, &came_out);
-            let gone = before - self.index.len();
-            if gone > 0 {
-                self.warnings.push(format!(
-                    "{gone} frames at the start need pictures that are not in the file"
-                ));
-            }
-        }
-        self.frames = match self.index.order {
-            Order::Presentation => self.index.len(),
-            Order::Decoder => {
-                self.warnings.push(
-                    "timestamps do not order the pictures: decoded in full to number them".into(),
-                );
-                let frames = self.count(abort)?;
-                self.clock = self.index.decoding_times(frames);
-                frames
-            }
-        };
-        if self.index.broken || shortfall.is_some() {
-            // Headers of ISO and AVI files say how many pictures there were; those of other files
-            // and of fragmented ones do not, or only for the first part.
-            let (promised, read) = (self.stream.header_frames, self.index.entries.len());
-            let lost = promised.saturating_sub(read);
-            self.frames += lost;
-            self.frames_known = promised >= read;
-            let cut = shortfall.unwrap_or_else(|| "the container breaks off with an error".into());
-            self.warnings.push(if self.frames_known {
-                format!("{cut}; {lost} frames are lost")
-            } else {
-                cut
-            });
-        }
-        self.promised = self.frames;
-        Ok(())
+            stamp,
+            known,
+        })
     }
 
     /// What the clip is.
     pub fn probe(&self) -> Probe {
-        let orientation = Orientation::of(self.stream.matrix);
+        let orientation = Orientation::of(self.known.stream.matrix);
         let (height, width) = self.size();
         Probe {
-            frames: self.frames,
+            frames: self.known.frames,
             width,
             height,
             rotation: orientation.degrees(),
             fps: self.fps(),
             duration_s: self.duration_s(),
-            codec: self.stream.codec.clone(),
+            codec: self.known.stream.codec.clone(),
             container: self.container(),
-            gops: self.index.keyframes(),
-            warnings: self.warnings.clone(),
+            gops: self.known.index.keyframes(),
+            warnings: self.known.warnings.clone(),
         }
     }
 
     /// What is odd about the file, in sentences; a sampling pass may add to it.
     pub fn warnings(&self) -> &[String] {
-        &self.warnings
+        &self.known.warnings
     }
 
     /// Rows and columns after the rotation.
     pub fn size(&self) -> (usize, usize) {
-        let (height, width) = (self.stream.height, self.stream.width);
-        if Orientation::of(self.stream.matrix).swap {
+        let (height, width) = (self.known.stream.height, self.known.stream.width);
+        if Orientation::of(self.known.stream.matrix).swap {
             (width, height)
         } else {
             (height, width)
@@ -187,55 +132,61 @@ impl Clip {
     }
 
     fn container(&self) -> String {
-        let first = self.stream.format.split(',').next().unwrap_or_default();
+        let first = self
+            .known
+            .stream
+            .format
+            .split(',')
+            .next()
+            .unwrap_or_default();
         let webm = self
             .path
             .extension()
             .is_some_and(|ext| ext.eq_ignore_ascii_case("webm"));
         match first {
-            "mov" if self.stream.brand != "qt" => "mp4".into(),
+            "mov" if self.known.stream.brand != "qt" => "mp4".into(),
             "matroska" if webm => "webm".into(),
             name => name.into(),
         }
     }
 
     fn fps(&self) -> f64 {
-        if let Some(&[first, .., last]) = self.clock.as_deref()
+        if let Some(&[first, .., last]) = self.known.clock.as_deref()
             && last > first
         {
-            let span = (last - first) as f64 * self.stream.tick_s;
-            return (self.frames - 1) as f64 / span;
+            let span = (last - first) as f64 * self.known.stream.tick_s;
+            return (self.known.frames - 1) as f64 / span;
         }
         // Formats without any timing play at FFmpeg's default.
-        if self.stream.fps > 0.0 {
-            self.stream.fps
+        if self.known.stream.fps > 0.0 {
+            self.known.stream.fps
         } else {
             25.0
         }
     }
 
     fn duration_s(&self) -> f64 {
-        let readable = self.index.len();
-        if self.index.order == Order::Decoder || self.frames > readable {
-            return self.frames as f64 / self.fps();
+        let readable = self.known.index.len();
+        if self.known.index.order == Order::Decoder || self.known.frames > readable {
+            return self.known.frames as f64 / self.fps();
         }
-        let last = self.index.entries[self.index.position(readable - 1)];
-        let shown = last.duration as f64 * self.stream.tick_s;
+        let last = self.known.index.entries[self.known.index.position(readable - 1)];
+        let shown = last.duration as f64 * self.known.stream.tick_s;
         self.time_s(readable - 1) + if shown > 0.0 { shown } else { 1.0 / self.fps() }
     }
 
     /// Seconds from the first frame to the one with this rank.
     fn time_s(&self, rank: usize) -> f64 {
-        if let Some(clock) = &self.clock
+        if let Some(clock) = &self.known.clock
             && let Some(at) = clock.get(rank)
         {
-            return (at - clock[0]) as f64 * self.stream.tick_s;
+            return (at - clock[0]) as f64 * self.known.stream.tick_s;
         }
-        if self.index.order == Order::Decoder || rank >= self.index.len() {
+        if self.known.index.order == Order::Decoder || rank >= self.known.index.len() {
             return rank as f64 / self.fps();
         }
-        let pts = |rank| self.index.entries[self.index.position(rank)].pts;
-        (pts(rank) - pts(0)) as f64 * self.stream.tick_s
+        let pts = |rank| self.known.index.entries[self.known.index.position(rank)].pts;
+        (pts(rank) - pts(0)) as f64 * self.known.stream.tick_s
     }
 
     /// Decodes the wanted frames into `out`: `pick.len() * height * width * 3` bytes, RGB.
@@ -261,36 +212,56 @@ impl Clip {
                 "ask for at least one frame of at least one pixel",
             ));
         }
-        if pick.depends_on_total() && !self.frames_known && options.on_damage == OnDamage::Raise {
+        if pick.depends_on_total() && !self.known.counted && options.on_damage == OnDamage::Raise {
             return Err(self.damage("how many frames it had is unknown"));
         }
+        // First the fast way; at the first oddity all over again, with care.
+        let mut care = Care::Fast;
         loop {
             let indices = self.resolve(pick)?;
             let passes = Passes {
                 path: &self.path,
-                index: &self.index,
-                orientation: Orientation::of(self.stream.matrix),
+                index: &self.known.index,
+                parameters: &self.known.parameters,
+                orientation: Orientation::of(self.known.stream.matrix),
                 size: (height, width),
                 options,
+                care,
                 abort,
             };
             match passes.run(&indices, out) {
                 Ok(findings) => return self.conclude(indices, findings, options.on_damage),
-                Err(Stop::Renumber(frames)) => {
-                    self.index.order = Order::Decoder;
-                    self.frames = frames;
-                    self.clock = self.index.decoding_times(frames);
-                    self.warnings
-                        .push("the pictures do not carry the timestamps of their packets".into());
+                Err(Stop::Odd) => {
+                    care = Care::Full;
+                    if self.known.of_tables {
+                        let file = readable(&self.path)?;
+                        self.learn(Known::read(&self.path, &file, abort)?);
+                    }
                 }
-                Err(Stop::NoPicture) => return Err(self.pictureless()),
+                Err(Stop::Renumber(frames)) => {
+                    let mut known = Known::clone(&self.known);
+                    known.index.order = Order::Decoder;
+                    known.frames = frames;
+                    known.clock = known.index.decoding_times(frames);
+                    known
+                        .warnings
+                        .push("the pictures do not carry the timestamps of their packets".into());
+                    self.learn(known);
+                }
+                Err(Stop::NoPicture) => return Err(self.known.pictureless(&self.path)),
                 Err(Stop::Code(code)) => return Err(failure(&self.path, code)),
             }
         }
     }
 
+    /// Replaces what was known.
+    fn learn(&mut self, known: Known) {
+        self.known = Arc::new(known);
+        cache::put(self.stamp, &self.known);
+    }
+
     fn resolve(&self, pick: &Pick<'_>) -> Result<Vec<usize>> {
-        let total = self.frames;
+        let total = self.known.frames;
         let indices = match *pick {
             Pick::Uniform(count) => plan::uniform(total, count),
             Pick::Middle { count, step } => {
@@ -303,14 +274,14 @@ impl Clip {
             Pick::Indices(indices) => indices.to_vec(),
             Pick::Times(seconds) => self.shown_at(seconds)?,
         };
-        match indices.iter().find(|&&index| index >= self.promised) {
+        match indices.iter().find(|&&index| index >= self.known.promised) {
             None => Ok(indices),
             Some(bad) => Err(Error::new(
                 ErrorKind::Index,
                 &self.path,
                 format!(
                     "indices must be below the number of frames, {}, got {bad}",
-                    self.promised
+                    self.known.promised
                 ),
                 "probe the clip first",
             )),
@@ -319,7 +290,9 @@ impl Clip {
 
     /// The frames on the screen at these seconds from the first.
     fn shown_at(&self, seconds: &[f64]) -> Result<Vec<usize>> {
-        let starts: Vec<f64> = (0..self.frames).map(|rank| self.time_s(rank)).collect();
+        let starts: Vec<f64> = (0..self.known.frames)
+            .map(|rank| self.time_s(rank))
+            .collect();
         let end = self.duration_s();
         let shown = |&at: &f64| {
             if !(0.0..end).contains(&at) {
@@ -370,7 +343,7 @@ impl Clip {
     }
 
     fn damage(&self, what: &str) -> Error {
-        let why = match self.warnings.join("; ") {
+        let why = match self.known.warnings.join("; ") {
             none if none.is_empty() => none,
             some => format!(" ({some})"),
         };
@@ -381,51 +354,170 @@ impl Clip {
             "copy the file again, or pass on_error=\"nearest\" or \"black\" to take what can be read",
         )
     }
+}
 
-    fn pictureless(&self) -> Error {
+impl Known {
+    /// From the tables of the file alone, when they are plain and the clip needs no second look.
+    fn of_tables(path: &Path, file: &File, abort: &AtomicBool) -> Option<Self> {
+        let movie = iso::read(file)?;
+        let parameters = Parameters::new(&movie.described, movie.timescale).ok()?;
+        let index = Index::of_tables(movie.entries, &movie.stream)?;
+        let first = index.entries.first()?;
+        let mut packet = vec![0; first.size as usize];
+        file.read_exact_at(&mut packet, first.offset as u64).ok()?;
+        // The header may name another size than the pictures have.
+        let announced = parameters.announced(&packet)?;
+        if announced != (movie.stream.width, movie.stream.height) {
+            return None;
+        }
+        let mut known = Self::new(movie.stream, parameters, index, true);
+        known.settle(path, None, abort).ok()?;
+        (known.frames > 0).then_some(known)
+    }
+
+    /// From all packets, as FFmpeg reads them.
+    fn read(path: &Path, file: &File, abort: &AtomicBool) -> Result<Self> {
+        let shortfall = extent::shortfall(path).map_err(|error| refused(path, &error))?;
+        let fail = |code| failure(path, code);
+        let (stream, parameters, index) = {
+            let mut demuxer = Demuxer::open(path, abort).map_err(fail)?;
+            let stream = demuxer.describe();
+            let index = Index::read(&mut demuxer, &stream, file).map_err(fail)?;
+            (stream, demuxer.parameters().map_err(fail)?, index)
+        };
+        if index.len() == 0 || stream.width == 0 || stream.height == 0 {
+            let what = shortfall.map_or("holds no picture".into(), |cut| {
+                format!("holds no picture: {cut}")
+            });
+            return Err(Error::new(
+                ErrorKind::NotVideo,
+                path,
+                what,
+                "check the file or copy it again",
+            ));
+        }
+        let mut known = Self::new(stream, parameters, index, false);
+        known.settle(path, shortfall, abort).map_err(fail)?;
+        if known.frames == 0 {
+            return Err(known.pictureless(path));
+        }
+        Ok(known)
+    }
+
+    fn new(stream: Stream, parameters: Parameters, index: Index, of_tables: bool) -> Self {
+        Self {
+            stream,
+            parameters: Arc::new(parameters),
+            index,
+            of_tables,
+            frames: 0,
+            clock: None,
+            promised: 0,
+            counted: true,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// How many packets there are: most of what it costs to remember it.
+    pub(crate) fn packets(&self) -> usize {
+        self.index.entries.len()
+    }
+
+    /// Decides how many frames there are and what numbers them.
+    fn settle(
+        &mut self,
+        path: &Path,
+        shortfall: Option<String>,
+        abort: &AtomicBool,
+    ) -> std::result::Result<(), Code> {
+        if self.index.order == Order::Presentation
+            && let Some(head) = self.index.doubtful_head()
+        {
+            let mut came_out = HashSet::new();
+            let packets = head.start..=head.end - 1;
+            self.session(path, abort)?
+                .run(packets, None, &mut |frame| {
+                    came_out.extend(frame.pts());
+                    Ok(ControlFlow::Continue(()))
+                })?;
+            let before = self.index.len();
+            self.index.hide(head, &came_out);
+            let gone = before - self.index.len();
+            if gone > 0 {
+                self.warnings.push(format!(
+                    "{gone} frames at the start need pictures that are not in the file"
+                ));
+            }
+        }
+        self.frames = match self.index.order {
+            Order::Presentation => self.index.len(),
+            Order::Decoder => {
+                self.warnings.push(
+                    "timestamps do not order the pictures: decoded in full to number them".into(),
+                );
+                let frames = self.count(path, abort)?;
+                self.clock = self.index.decoding_times(frames);
+                frames
+            }
+        };
+        if self.index.broken || shortfall.is_some() {
+            // Headers of ISO and AVI files say how many pictures there were; those of other files
+            // and of fragmented ones do not, or only for the first part.
+            let (promised, read) = (self.stream.header_frames, self.index.entries.len());
+            let lost = promised.saturating_sub(read);
+            self.frames += lost;
+            self.counted = promised >= read;
+            let cut = shortfall.unwrap_or_else(|| "the container breaks off with an error".into());
+            self.warnings.push(if self.counted {
+                format!("{cut}; {lost} frames are lost")
+            } else {
+                cut
+            });
+        }
+        self.promised = self.frames;
+        Ok(())
+    }
+
+    /// How many pictures a full decode gives.
+    fn count(&self, path: &Path, abort: &AtomicBool) -> std::result::Result<usize, Code> {
+        let mut count = 0;
+        let everything = 0..=self.index.entries.len() - 1;
+        self.session(path, abort)?.run(everything, None, &mut |_| {
+            count += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(count)
+    }
+
+    fn session<'a>(
+        &'a self,
+        path: &'a Path,
+        abort: &'a AtomicBool,
+    ) -> std::result::Result<Session<'a>, Code> {
+        Session::open(path, &self.index, &self.parameters, 1, abort)
+    }
+
+    fn pictureless(&self, path: &Path) -> Error {
         let what = format!(
             "no picture can be decoded from its {} packets",
             self.index.entries.len()
         );
         Error::new(
             ErrorKind::NotVideo,
-            &self.path,
+            path,
             what,
             "copy the file again or leave it out",
         )
     }
-
-    /// How many pictures a full decode gives.
-    fn count(&self, abort: &AtomicBool) -> std::result::Result<usize, Code> {
-        let mut count = 0;
-        let mut session = Session::open(&self.path, abort)?;
-        session.run(&self.index, 0..=self.index.entries.len() - 1, &mut |_| {
-            count += 1;
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(count)
-    }
 }
 
-/// Checks that the path is a file that can be read; says how it is cut short, if it is.
-fn readable(path: &Path) -> Result<Option<String>> {
-    let refused = |error: std::io::Error| {
-        let kind = match error.kind() {
-            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            _ => ErrorKind::Io,
-        };
-        Error::new(
-            kind,
-            path,
-            format!("cannot be read ({error})"),
-            "check the path",
-        )
-    };
-    let metadata = std::fs::metadata(path).map_err(refused)?;
-    let problem = match (metadata.is_file(), metadata.len()) {
-        (false, _) => "is not a regular file",
-        (true, 0) => "is empty",
-        (true, _) => return extent::shortfall(path).map_err(refused),
+/// Opens the path, which must be a file with content.
+fn readable(path: &Path) -> Result<File> {
+    let problem = match std::fs::metadata(path) {
+        Err(error) => return Err(refused(path, &error)),
+        Ok(metadata) if !metadata.is_file() => "is not a regular file",
+        Ok(metadata) if metadata.len() == 0 => "is empty",
+        Ok(_) => return File::open(path).map_err(|error| refused(path, &error)),
     };
     Err(Error::new(
         ErrorKind::NotVideo,
@@ -433,6 +525,15 @@ fn readable(path: &Path) -> Result<Option<String>> {
         problem,
         "pass the path of a video file",
     ))
+}
+
+fn refused(path: &Path, error: &std::io::Error) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+        _ => ErrorKind::Io,
+    };
+    let what = format!("cannot be read ({error})");
+    Error::new(kind, path, what, "check the path")
 }
 
 /// A sentence for one of FFmpeg's codes.

@@ -1,5 +1,6 @@
 //! From packets to pictures: one stretch of a clip at a time.
-use crate::av::{Code, Decoder, Frame, Received};
+use crate::av::{Code, Decoder, Frame, Parameters, Received};
+use crate::disposable::Inspector;
 use crate::index::Index;
 use crate::packets::Packets;
 use std::ops::{ControlFlow, RangeInclusive};
@@ -8,6 +9,9 @@ use std::sync::atomic::AtomicBool;
 
 /// An open file with its decoder, for use by one thread.
 pub(crate) struct Session<'a> {
+    index: &'a Index,
+    parameters: &'a Parameters,
+    threads: usize,
     packets: Packets<'a>,
     decoder: Decoder,
     frame: Frame,
@@ -19,17 +23,35 @@ pub(crate) struct Session<'a> {
 /// What the receiver of pictures answers: go on, or that was the last one needed.
 pub(crate) type Answer = Result<ControlFlow<()>, Code>;
 
+/// Decides about packets to which no other refers: is the one at this place wanted?
+pub(crate) struct Skip<'s> {
+    pub inspector: Inspector,
+    pub is_wanted: &'s dyn Fn(usize) -> bool,
+}
+
 impl<'a> Session<'a> {
-    pub(crate) fn open(path: &'a Path, abort: &'a AtomicBool) -> Result<Self, Code> {
-        let packets = Packets::open(path, abort)?;
-        let decoder = Decoder::open(packets.demuxer())?;
+    pub(crate) fn open(
+        path: &'a Path,
+        index: &'a Index,
+        parameters: &'a Parameters,
+        threads: usize,
+        abort: &'a AtomicBool,
+    ) -> Result<Self, Code> {
         Ok(Self {
-            packets,
-            decoder,
+            index,
+            parameters,
+            threads,
+            packets: Packets::open(path, index, abort)?,
+            decoder: Decoder::open(parameters, threads)?,
             frame: Frame::new()?,
             used: false,
             tainted: false,
         })
+    }
+
+    /// Several threads decode, each a picture of its own.
+    pub(crate) fn is_shared_out(&self) -> bool {
+        self.threads > 1
     }
 
     /// Decodes the packets and gives every picture in presentation order.
@@ -38,16 +60,16 @@ impl<'a> Session<'a> {
     /// that the container lost parts of.
     pub(crate) fn run(
         &mut self,
-        index: &Index,
         places: RangeInclusive<usize>,
+        skip: Option<&Skip<'_>>,
         on_picture: &mut dyn FnMut(&mut Frame) -> Answer,
     ) -> Result<Vec<usize>, Code> {
         if std::mem::take(&mut self.tainted) {
-            self.decoder = Decoder::open(self.packets.demuxer())?;
+            self.decoder = Decoder::open(self.parameters, self.threads)?;
         } else if std::mem::replace(&mut self.used, true) {
             self.decoder.flush();
         }
-        self.packets.seek(index, *places.start())?;
+        self.packets.seek(*places.start())?;
         let mut damaged = Vec::new();
         let end = *places.end();
         for place in places {
@@ -58,6 +80,13 @@ impl<'a> Session<'a> {
             if packet.bytes().is_empty() {
                 continue;
             }
+            if skip.is_some_and(|skip| {
+                !self.index.entries[place].key
+                    && !(skip.is_wanted)(place)
+                    && skip.inspector.is_disposable(packet.bytes())
+            }) {
+                continue;
+            }
             let refused = match self.decoder.send(Some(packet)) {
                 Ok(()) => false,
                 Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
@@ -65,7 +94,7 @@ impl<'a> Session<'a> {
             };
             let step = self.receive(on_picture)?;
             let complained = self.decoder.complained();
-            if refused || complained || step == Step::Damage || index.entries[place].corrupt {
+            if refused || complained || step == Step::Damage || self.index.entries[place].corrupt {
                 damaged.push(place);
             }
             if step == Step::Stop {

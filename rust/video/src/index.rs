@@ -1,6 +1,9 @@
 //! The packets of a clip: what each shows, and when.
 use crate::av::{Code, Demuxer, Packet, Stream};
+use crate::transport;
 use std::collections::HashSet;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 /// One packet, in decode order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub(crate) struct Entry {
     pub duration: i64,
     /// Byte position in the file; negative when unknown.
     pub offset: i64,
+    /// Bytes of the packet.
+    pub size: u32,
     pub key: bool,
     /// A picture of the edited clip comes out of this packet.
     pub shown: bool,
@@ -34,22 +39,45 @@ pub(crate) enum Order {
     Decoder,
 }
 
+/// How the packets lie in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Each is `size` bytes from `offset` on, word for word.
+    Plain,
+    /// Each is a unit of a transport stream that begins at `offset`.
+    Transport,
+    /// In some way that only the demuxer understands.
+    Demuxed,
+}
+
 /// All packets of a clip and the order of its frames.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Index {
     pub entries: Vec<Entry>,
     pub order: Order,
     /// The container stopped with an error before its end.
     pub broken: bool,
+    pub layout: Layout,
     /// Decode positions of the shown packets in presentation order.
     shown: Vec<usize>,
 }
 
 impl Index {
+    /// Takes the packets from the tables of the file; `None` when they cannot be relied on.
+    pub(crate) fn of_tables(entries: Vec<Entry>, stream: &Stream) -> Option<Self> {
+        tells_the_truth(&entries, stream)
+            .then(|| Self::new(entries, Order::Presentation, false, Layout::Plain))
+    }
+
     /// Reads every packet once.
-    pub(crate) fn read(demuxer: &mut Demuxer<'_>, stream: &Stream) -> Result<Self, Code> {
+    pub(crate) fn read(
+        demuxer: &mut Demuxer<'_>,
+        stream: &Stream,
+        file: &File,
+    ) -> Result<Self, Code> {
         let mut packet = Packet::new()?;
         let mut entries = Vec::new();
+        let mut locator = Locator::new(file);
         let mut timed = true;
         let mut broken = false;
         loop {
@@ -64,12 +92,14 @@ impl Index {
             }
             let empty = packet.bytes().is_empty();
             let shown = !packet.is_discarded() && !hidden(&stream.codec, packet.bytes());
+            locator.locate(&packet);
             timed &= packet.pts().is_some() || !shown;
             entries.push(Entry {
                 pts: packet.pts().unwrap_or(i64::MIN),
                 dts: packet.dts(),
                 duration: packet.duration(),
                 offset: packet.position(),
+                size: packet.bytes().len() as u32,
                 key: packet.is_key(),
                 shown,
                 empty,
@@ -81,14 +111,21 @@ impl Index {
         } else {
             Order::Decoder
         };
-        Ok(Self::new(entries, order, broken))
+        if locator.layout != Layout::Demuxed {
+            for (entry, offset) in entries.iter_mut().zip(locator.found) {
+                entry.offset = offset;
+            }
+        }
+        entries.shrink_to_fit();
+        Ok(Self::new(entries, order, broken, locator.layout))
     }
 
-    fn new(entries: Vec<Entry>, order: Order, broken: bool) -> Self {
+    fn new(entries: Vec<Entry>, order: Order, broken: bool, layout: Layout) -> Self {
         let mut index = Self {
             entries,
             order,
             broken,
+            layout,
             shown: Vec::new(),
         };
         index.sort();
@@ -192,6 +229,86 @@ impl Index {
     }
 }
 
+/// Finds packets word for word in the file, at or shortly behind the place that the container names.
+struct Locator<'f> {
+    file: &'f File,
+    buffer: Vec<u8>,
+    /// Header bytes in front of the last packet.
+    before: usize,
+    /// The places of the packets.
+    found: Vec<i64>,
+    layout: Layout,
+}
+
+impl<'f> Locator<'f> {
+    /// Longest header of a packet that is looked behind.
+    const REACH: usize = 64;
+
+    fn new(file: &'f File) -> Self {
+        Self {
+            file,
+            buffer: Vec::new(),
+            before: 0,
+            found: Vec::new(),
+            layout: Layout::Plain,
+        }
+    }
+
+    fn locate(&mut self, packet: &Packet) {
+        let (named, bytes) = (packet.position(), packet.bytes());
+        let mut place = None;
+        if packet.is_plain() && self.layout == Layout::Plain {
+            place = self.search(named, bytes);
+        }
+        if place.is_none() && packet.is_plain() && self.may_be_transport() {
+            place = self.assemble(named, bytes);
+        }
+        match place {
+            Some(place) => self.found.push(place),
+            None => self.layout = Layout::Demuxed,
+        }
+    }
+
+    /// What was found so far does not speak against it.
+    fn may_be_transport(&mut self) -> bool {
+        if self.found.is_empty() && self.layout == Layout::Plain {
+            self.layout = Layout::Transport;
+        }
+        self.layout == Layout::Transport
+    }
+
+    fn assemble(&mut self, named: i64, bytes: &[u8]) -> Option<i64> {
+        let start = u64::try_from(named).ok()?;
+        self.buffer.clear();
+        self.buffer.resize(bytes.len(), 0);
+        transport::read(self.file, start, &mut self.buffer).ok()?;
+        (!bytes.is_empty() && self.buffer == bytes).then_some(named)
+    }
+
+    fn search(&mut self, named: i64, bytes: &[u8]) -> Option<i64> {
+        if bytes.is_empty() {
+            return None;
+        }
+        let start = u64::try_from(named).ok()?;
+        self.buffer.resize(bytes.len() + Self::REACH, 0);
+        let mut filled = 0;
+        while filled < self.buffer.len() {
+            let at = start.checked_add(filled as u64)?;
+            match self.file.read_at(&mut self.buffer[filled..], at).ok()? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        let read = &self.buffer[..filled];
+        let here = |&before: &usize| read.get(before..).is_some_and(|r| r.starts_with(bytes));
+        let before = std::iter::once(self.before)
+            .chain(0..=Self::REACH)
+            .find(here)?;
+        self.before = before;
+        Some(named + before as i64)
+    }
+}
+
 /// Are the timestamps those of the pictures that the packets hold?
 fn tells_the_truth(entries: &[Entry], stream: &Stream) -> bool {
     let iso = stream.format.contains("mp4");
@@ -238,6 +355,7 @@ pub(crate) mod tests {
             duration: 1,
             offset: i as i64,
             key,
+            size: 1,
             shown: true,
             empty: false,
             corrupt: false,
@@ -246,6 +364,7 @@ pub(crate) mod tests {
             packets.iter().enumerate().map(entry).collect(),
             Order::Presentation,
             false,
+            Layout::Plain,
         )
     }
 

@@ -6,15 +6,20 @@
 //! The parts: [`Clip`] asks `index` for the packets, `plan` which of them to decode, `decode` and
 //! `packets` for the pictures, `picture` to draw them; `av` is the only module with unsafe code.
 mod av;
+mod cache;
 mod clip;
 mod decode;
+mod disposable;
 mod error;
 mod extent;
 mod index;
+mod iso;
 mod packets;
 mod picture;
 mod plan;
+mod resample;
 mod sample;
+mod transport;
 mod write;
 
 pub use av::libraries;

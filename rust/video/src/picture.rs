@@ -1,5 +1,6 @@
 //! From a decoded picture to its place in the output: size, colours, rotation.
-use crate::av::{Canvas, Code, Frame, Scaler};
+use crate::av::{Canvas, Code, Frame, Planes, Scaler, planes};
+use crate::resample::Resampler;
 
 /// How a stored picture is turned to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,12 @@ pub(crate) struct Orientation {
 }
 
 impl Orientation {
+    const UPRIGHT: Self = Self {
+        swap: false,
+        mirror: false,
+        flip: false,
+    };
+
     /// From the signs of x' = ax + cy, y' = bx + dy.
     pub(crate) fn of([a, b, c, d]: [i8; 4]) -> Self {
         let swap = a == 0 && d == 0;
@@ -39,20 +46,25 @@ pub(crate) struct Painter {
     orientation: Orientation,
     height: usize,
     width: usize,
+    resampler: Resampler,
+    /// For pictures that the resampler does not understand.
     scaler: Scaler,
     canvas: Canvas,
+    /// A picture that has yet to be turned.
+    unturned: Vec<u8>,
 }
 
 impl Painter {
     /// Height and width are those of the output, after the rotation.
     pub(crate) fn new(orientation: Orientation, (height, width): (usize, usize)) -> Self {
-        let (scaler, canvas) = (Scaler::default(), Canvas::default());
         Self {
             orientation,
             height,
             width,
-            scaler,
-            canvas,
+            resampler: Resampler::default(),
+            scaler: Scaler::default(),
+            canvas: Canvas::default(),
+            unturned: Vec::new(),
         }
     }
 
@@ -63,12 +75,28 @@ impl Painter {
         } else {
             (self.height, self.width)
         };
-        self.scaler.draw(frame, width, height, &mut self.canvas)?;
-        place(
-            self.orientation,
-            &self.canvas.rows().collect::<Vec<_>>(),
-            slot,
-        );
+        let suited = Resampler::suits(frame.size(), (width, height));
+        let Some(planes) = planes(frame).filter(|_| suited) else {
+            self.scaler.draw(frame, width, height, &mut self.canvas)?;
+            let rows: Vec<&[u8]> = self.canvas.rows().collect();
+            place(self.orientation, &rows, slot);
+            return Ok(());
+        };
+        let upright = self.orientation == Orientation::UPRIGHT;
+        let picture = if upright {
+            &mut *slot
+        } else {
+            self.unturned.resize(slot.len(), 0);
+            &mut self.unturned
+        };
+        match planes {
+            Planes::Bytes(yuv) => self.resampler.draw(&yuv, width, picture),
+            Planes::Words(yuv) => self.resampler.draw(&yuv, width, picture),
+        }
+        if !upright {
+            let rows: Vec<&[u8]> = self.unturned.chunks_exact(width * 3).collect();
+            place(self.orientation, &rows, slot);
+        }
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! Getting the wanted pictures out of an indexed clip.
-use crate::av::{Code, Frame};
+use crate::av::{Code, Frame, Parameters};
 use crate::clip::Clip;
-use crate::decode::{Answer, Session};
+use crate::decode::{Answer, Session, Skip};
+use crate::disposable::Inspector;
 use crate::error::{Error, Result};
 use crate::index::{Index, Order};
 use crate::picture::{Orientation, Painter};
@@ -58,7 +59,7 @@ pub struct Sampled {
 type Wanted<'o> = BTreeMap<usize, &'o mut [u8]>;
 
 /// What the passes over a clip found wrong with the wanted frames.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
     pub missing: BTreeSet<usize>,
     pub concealed: BTreeSet<usize>,
@@ -67,6 +68,8 @@ pub(crate) struct Findings {
 /// Why a pass stopped.
 pub(crate) enum Stop {
     Code(Code),
+    /// Something is missing, damaged or contradicts the index: to be looked into with full care.
+    Odd,
     /// The pictures do not carry the timestamps of the index: there are this many.
     Renumber(usize),
     NoPicture,
@@ -78,14 +81,25 @@ impl From<Code> for Stop {
     }
 }
 
+/// How much is taken for granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// That all is well: pictures nobody needs are left out, and oddities end the pass.
+    Fast,
+    /// Nothing: every packet is decoded, one after the other, and oddities are reported.
+    Full,
+}
+
 /// The passes over one clip: jump to what is wanted; sweep over everything if that is not enough.
 #[derive(Clone, Copy)]
 pub(crate) struct Passes<'a> {
     pub path: &'a Path,
     pub index: &'a Index,
+    pub parameters: &'a Parameters,
     pub orientation: Orientation,
     pub size: (usize, usize),
     pub options: &'a Options,
+    pub care: Care,
     pub abort: &'a AtomicBool,
 }
 
@@ -111,6 +125,9 @@ impl<'a> Passes<'a> {
             let behind_the_cut = wanted.split_off(&self.index.len());
             wanted = self.jump(wanted)?;
             wanted.extend(behind_the_cut);
+            if self.care == Care::Fast && !wanted.is_empty() {
+                return Err(Stop::Odd);
+            }
         }
         if !wanted.is_empty() {
             Sweep::new(self, wanted, &mut findings)?.run()?;
@@ -131,8 +148,8 @@ impl<'a> Passes<'a> {
     /// Decodes only the stretches that hold wanted frames, several at a time. Returns the frames
     /// that did not come out, or not in order: what a jump finds damaged may be whole after all.
     fn jump<'o>(&self, mut wanted: Wanted<'o>) -> std::result::Result<Wanted<'o>, Code> {
-        let stretches = plan::stretches(self.index, wanted.keys().copied());
-        let workers = self.options.threads.clamp(1, stretches.len().max(1));
+        let mut stretches = plan::stretches(self.index, wanted.keys().copied());
+        let crew = Crew::new(self, &mut stretches);
         let rooms_of = |stretch: &Stretch| -> Wanted<'o> {
             stretch
                 .ranks
@@ -144,7 +161,7 @@ impl<'a> Passes<'a> {
         let queue = Mutex::new(stretches.into_iter().zip(rooms));
         let left = Mutex::new(Wanted::new());
         let work = || {
-            let mut session = Session::open(self.path, self.abort)?;
+            let mut session = self.session(crew.decoder_threads)?;
             let mut painter = self.painter();
             loop {
                 // Released before decoding: a `while let` would hold the lock.
@@ -156,8 +173,12 @@ impl<'a> Passes<'a> {
                 locked(&left).append(&mut rooms);
             }
         };
-        in_parallel(workers, work)?;
+        in_parallel(crew.workers, work)?;
         Ok(left.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn session(&self, threads: usize) -> std::result::Result<Session<'a>, Code> {
+        Session::open(self.path, self.index, self.parameters, threads, self.abort)
     }
 
     /// Decodes one stretch and takes away the rooms it fills with whole pictures.
@@ -171,8 +192,17 @@ impl<'a> Passes<'a> {
         let index = self.index;
         let start = index.entries[*stretch.packets.start()].pts;
         let (mut drawn, mut damaged) = (Vec::new(), Vec::new());
+        let mut asked: Vec<usize> = stretch.ranks.iter().map(|&r| index.position(r)).collect();
+        asked.sort_unstable();
+        let is_wanted = |place: usize| asked.binary_search(&place).is_ok();
+        let skip = Inspector::new(self.parameters)
+            .filter(|_| self.care == Care::Fast)
+            .map(|inspector| Skip {
+                inspector,
+                is_wanted: &is_wanted,
+            });
         let (mut last, mut ordered) = (None, true);
-        let refused = session.run(index, stretch.packets.clone(), &mut |frame| {
+        let refused = session.run(stretch.packets.clone(), skip.as_ref(), &mut |frame| {
             let Some(rank) = frame.pts().and_then(|pts| index.rank(pts)) else {
                 return Ok(ControlFlow::Continue(()));
             };
@@ -189,6 +219,9 @@ impl<'a> Passes<'a> {
             Ok(ControlFlow::Continue(()))
         })?;
         damaged.extend(refused);
+        if session.is_shared_out() && !damaged.is_empty() {
+            return Ok(()); // threads complain late: which packet it was about cannot be told
+        }
         // Leading pictures of an open GOP lack their references here; nothing depends on them.
         damaged.retain(|&position| index.entries[position].pts >= start);
         if !ordered {
@@ -198,6 +231,53 @@ impl<'a> Passes<'a> {
             rooms.remove(rank);
         }
         Ok(())
+    }
+}
+
+/// How the threads are divided: between stretches, or between the pictures of one stretch.
+struct Crew {
+    workers: usize,
+    decoder_threads: usize,
+}
+
+impl Crew {
+    /// Chooses what should end first, and puts the stretches into the order in which to take them.
+    fn new(passes: &Passes<'_>, stretches: &mut [Stretch]) -> Self {
+        /// What a decoder's second thread and further ones achieve, in shares of the first.
+        const GAIN: f64 = 0.7;
+        let bytes = |stretch: &Stretch| -> u64 {
+            let packets = &passes.index.entries[stretch.packets.clone()];
+            packets.iter().map(|packet| u64::from(packet.size)).sum()
+        };
+        // Biggest first: what is left at the end should be small.
+        stretches.sort_by_cached_key(|stretch| std::cmp::Reverse(bytes(stretch)));
+        let threads = match passes.care {
+            Care::Fast => passes.options.threads,
+            Care::Full => 1,
+        };
+        let duration = |crew: &Self| {
+            let mut ends = vec![0; crew.workers];
+            for stretch in &*stretches {
+                if let Some(first_free) = ends.iter_mut().min() {
+                    *first_free += bytes(stretch);
+                }
+            }
+            let speed = 1.0 + GAIN * (crew.decoder_threads - 1) as f64;
+            ends.into_iter().max().unwrap_or(0) as f64 / speed
+        };
+        let crews =
+            (1..=passes.options.threads.clamp(1, stretches.len().max(1))).map(|workers| Self {
+                workers,
+                decoder_threads: (threads / workers).max(1),
+            });
+        // On a tie the larger crew: its decoders are simpler.
+        crews
+            .rev()
+            .min_by(|a, b| duration(a).total_cmp(&duration(b)))
+            .unwrap_or(Self {
+                workers: 1,
+                decoder_threads: 1,
+            })
     }
 }
 
@@ -247,10 +327,20 @@ impl<'p, 'o> Sweep<'p, 'o> {
 
     fn run(mut self) -> std::result::Result<(), Stop> {
         let index = self.passes.index;
-        let mut session = Session::open(self.passes.path, self.passes.abort)?;
+        let fast = self.passes.care == Care::Fast;
+        let threads = if fast { self.passes.options.threads } else { 1 };
         let everything = 0..=index.entries.len() - 1;
-        let refused = session.run(index, everything, &mut |frame| self.picture(frame))?;
+        let refused = self
+            .passes
+            .session(threads)?
+            .run(everything, None, &mut |frame| self.picture(frame))?;
         self.damaged.extend(refused);
+        let odd = !self.damaged.is_empty()
+            || !self.wanted.is_empty()
+            || *self.findings != Findings::default();
+        if fast && odd {
+            return Err(Stop::Odd);
+        }
         if self.came_out == 0 {
             return Err(Stop::NoPicture);
         }

@@ -1,5 +1,5 @@
 //! Turning packets into pictures.
-use super::{Code, Complaints, Demuxer, Packet, silence, sys};
+use super::{Code, Complaints, Packet, Parameters, silence, sys};
 use std::ptr::{self, NonNull};
 
 /// One decoded picture; its planes belong to FFmpeg.
@@ -19,10 +19,51 @@ pub(crate) enum Received {
 /// otherwise show damage as if it were picture. Not `AV_EF_BUFFER`: old encoders pad their packets.
 const VIGILANCE: i32 = sys::AV_EF_CRCCHECK | sys::AV_EF_BITSTREAM | sys::AV_EF_CAREFUL;
 
-/// A decoder with one thread, so that its output never depends on timing.
+/// Most pixels of a picture, 8192 x 8192: a header that lies must not cost the machine its memory.
+const MOST_PIXELS: i64 = 1 << 26;
+
+/// An open decoder.
 pub(crate) struct Decoder {
-    context: NonNull<sys::AVCodecContext>,
+    context: Context,
     complaints: Complaints,
+}
+
+/// A decoder's state, opened or not.
+pub(super) struct Context(NonNull<sys::AVCodecContext>);
+
+// SAFETY: FFmpeg's contexts are bound to no thread; one that owns it may use it.
+unsafe impl Send for Context {}
+
+impl Context {
+    pub(super) fn as_ptr(&self) -> *mut sys::AVCodecContext {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let mut context = self.as_ptr();
+        // SAFETY: owned by self and not used afterwards.
+        unsafe { sys::avcodec_free_context(&raw mut context) };
+    }
+}
+
+/// A context with the parameters, not opened.
+pub(super) fn unopened(parameters: &Parameters) -> Result<Context, Code> {
+    silence();
+    // SAFETY: looks the id up; returns null for an unknown codec.
+    let codec = unsafe { sys::avcodec_find_decoder((*parameters.as_ptr()).codec_id) };
+    if codec.is_null() {
+        return Err(Code::NO_DECODER);
+    }
+    // SAFETY: the codec is a static object; null means no memory.
+    let context = unsafe { sys::avcodec_alloc_context3(codec) };
+    let context = Context(NonNull::new(context).ok_or(Code::NO_MEMORY)?);
+    // SAFETY: both are valid; what the parameters own is copied.
+    Code::check(unsafe {
+        sys::avcodec_parameters_to_context(context.as_ptr(), parameters.as_ptr())
+    })?;
+    Ok(context)
 }
 
 impl Frame {
@@ -40,6 +81,12 @@ impl Frame {
     pub(super) fn get(&self) -> &sys::AVFrame {
         // SAFETY: the pointer is owned by self and valid until drop.
         unsafe { self.0.as_ref() }
+    }
+
+    /// Columns and rows.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let side = |length| usize::try_from(length).unwrap_or(0);
+        (side(self.get().width), side(self.get().height))
     }
 
     /// Presentation time in ticks.
@@ -76,34 +123,27 @@ impl Drop for Frame {
 }
 
 impl Decoder {
-    /// Opens the decoder of the file's video stream.
-    pub(crate) fn open(demuxer: &Demuxer<'_>) -> Result<Self, Code> {
-        silence();
-        let complaints = Complaints::new()?;
-        let parameters = demuxer.parameters();
-        // SAFETY: the parameters live as long as the demuxer; returns null for an unknown codec.
-        let codec = unsafe { sys::avcodec_find_decoder((*parameters).codec_id) };
-        if codec.is_null() {
-            return Err(Code::NO_DECODER);
-        }
-        // SAFETY: the codec is a static object; null means no memory.
-        let context = unsafe { sys::avcodec_alloc_context3(codec) };
-        let mut decoder = Self {
-            context: NonNull::new(context).ok_or(Code::NO_MEMORY)?,
-            complaints,
-        };
-        // SAFETY: the context is new, and its fields may be set until it is opened.
+    /// Opens a decoder for a stream. Undamaged pictures do not depend on the number of threads.
+    pub(crate) fn open(parameters: &Parameters, threads: usize) -> Result<Self, Code> {
+        let context = unopened(parameters)?;
+        let mut complaints = Complaints::new()?;
+        let raw = context.as_ptr();
+        // SAFETY: the context is new, and its fields may be set until it is opened; it knows its codec.
         unsafe {
-            Code::check(sys::avcodec_parameters_to_context(context, parameters))?;
-            (*context).opaque = decoder.complaints.opaque();
-            (*context).pkt_timebase = demuxer.time_base();
-            (*context).thread_count = 1;
-            (*context).err_recognition = VIGILANCE;
-            Code::check(sys::avcodec_open2(context, codec, ptr::null_mut()))?;
+            (*raw).opaque = complaints.opaque();
+            (*raw).pkt_timebase = parameters.tick();
+            (*raw).thread_count = i32::try_from(threads).map_err(|_| Code::INVALID)?;
+            (*raw).thread_type = sys::FF_THREAD_FRAME;
+            (*raw).err_recognition = VIGILANCE;
+            (*raw).max_pixels = MOST_PIXELS;
+            Code::check(sys::avcodec_open2(raw, (*raw).codec, ptr::null_mut()))?;
         }
         // What it says of the headers tells nothing about a packet.
-        decoder.complaints.any();
-        Ok(decoder)
+        complaints.any();
+        Ok(Self {
+            context,
+            complaints,
+        })
     }
 
     /// Gives one packet to the decoder, or tells it that there are no more.
@@ -136,13 +176,5 @@ impl Decoder {
     pub(crate) fn flush(&mut self) {
         // SAFETY: the context is open and exclusively borrowed.
         unsafe { sys::avcodec_flush_buffers(self.context.as_ptr()) };
-    }
-}
-
-impl Drop for Decoder {
-    fn drop(&mut self) {
-        let mut context = self.context.as_ptr();
-        // SAFETY: owned by self and not used afterwards.
-        unsafe { sys::avcodec_free_context(&raw mut context) };
     }
 }

@@ -1,5 +1,5 @@
 //! Reading packets out of a container.
-use super::{Code, Complaints, ratio, silence, sys, url};
+use super::{Code, Complaints, Parameters, ratio, silence, sys, url};
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::path::Path;
@@ -58,6 +58,33 @@ impl Packet {
             .ok_or(Code::NO_MEMORY)
     }
 
+    /// Makes it a packet of this size, whose bytes `read` fills in; `false` if that fails.
+    pub(crate) fn fill(
+        &mut self,
+        size: u32,
+        pts: i64,
+        (key, shown): (bool, bool),
+        read: impl FnOnce(&mut [u8]) -> std::io::Result<()>,
+    ) -> Result<bool, Code> {
+        let length = i32::try_from(size).map_err(|_| Code::INVALID)?;
+        // SAFETY: drops the old content and allocates a zero-padded block of the new size.
+        unsafe {
+            sys::av_packet_unref(self.as_ptr());
+            Code::check(sys::av_new_packet(self.as_ptr(), length))?;
+        }
+        // SAFETY: valid and exclusively borrowed.
+        let packet = unsafe { self.0.as_mut() };
+        packet.pts = pts;
+        packet.flags = if key { sys::AV_PKT_FLAG_KEY } else { 0 }
+            | if shown { 0 } else { sys::AV_PKT_FLAG_DISCARD };
+        // SAFETY: the new block holds `size` bytes that nobody else refers to; they are set first.
+        let bytes = unsafe {
+            ptr::write_bytes(packet.data, 0, size as usize);
+            std::slice::from_raw_parts_mut(packet.data, size as usize)
+        };
+        Ok(read(bytes).is_ok())
+    }
+
     pub(super) fn as_ptr(&self) -> *mut sys::AVPacket {
         self.0.as_ptr()
     }
@@ -99,6 +126,15 @@ impl Packet {
     /// The container found bytes missing.
     pub(crate) fn is_corrupt(&self) -> bool {
         self.get().flags & sys::AV_PKT_FLAG_CORRUPT != 0
+    }
+
+    /// All that a decoder is told are its bytes.
+    pub(crate) fn is_plain(&self) -> bool {
+        let packet = self.get();
+        let count = usize::try_from(packet.side_data_elems).unwrap_or(0);
+        // SAFETY: the packet holds that many blocks of side data, and lives as long as self.
+        let kind = |i: usize| unsafe { (*packet.side_data.add(i)).type_ };
+        (0..count).all(|i| kind(i) == sys::AVPacketSideDataType::MPEGTS_STREAM_ID)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -241,14 +277,11 @@ impl<'a> Demuxer<'a> {
             .ok_or(Code::NO_STREAM)
     }
 
-    pub(super) fn parameters(&self) -> *const sys::AVCodecParameters {
-        // SAFETY: the chosen stream lives as long as the context.
-        unsafe { self.stream.as_ref() }.codecpar
-    }
-
-    pub(super) fn time_base(&self) -> sys::AVRational {
-        // SAFETY: the chosen stream lives as long as the context.
-        unsafe { self.stream.as_ref() }.time_base
+    /// What a decoder of the stream must know.
+    pub(crate) fn parameters(&self) -> Result<Parameters, Code> {
+        // SAFETY: the chosen stream lives as long as the context, and always has parameters.
+        let stream = unsafe { self.stream.as_ref() };
+        Parameters::copy(stream.codecpar, stream.time_base)
     }
 
     /// What the header and the first packets say about the video.
@@ -307,7 +340,7 @@ impl<'a> Demuxer<'a> {
         // SAFETY: asks for a side data block of the parameters; null when it is absent.
         #[cfg(coded_side_data)]
         let data = unsafe {
-            let parameters = &*self.parameters();
+            let parameters = &*self.stream.as_ref().codecpar;
             let found = sys::av_packet_side_data_get(
                 parameters.coded_side_data,
                 parameters.nb_coded_side_data,
@@ -324,16 +357,7 @@ impl<'a> Demuxer<'a> {
             return [1, 0, 0, 1];
         }
         // SAFETY: a display matrix is nine i32; the block was checked to be that long.
-        let m: [i32; 9] = unsafe { data.cast::<[i32; 9]>().read_unaligned() };
-        // The two larger of the four entries decide: a rotation by a multiple of 90 degrees.
-        let straight = i64::from(m[0]).abs() + i64::from(m[4]).abs();
-        let crossed = i64::from(m[1]).abs() + i64::from(m[3]).abs();
-        let sign = |v: i32| if v < 0 { -1 } else { 1 };
-        if crossed > straight {
-            [0, sign(m[1]), sign(m[3]), 0]
-        } else {
-            [sign(m[0]), 0, 0, sign(m[4])]
-        }
+        signs(unsafe { data.cast::<[i32; 9]>().read_unaligned() })
     }
 
     /// Reads the next packet of the video; `false` at the end of the file.
@@ -382,6 +406,20 @@ impl Drop for Demuxer<'_> {
         let mut context = self.context.as_ptr();
         // SAFETY: owned by self, opened by avformat_open_input, not used afterwards.
         unsafe { sys::avformat_close_input(&raw mut context) };
+    }
+}
+
+/// The signs that [`Stream::matrix`] holds, of a display matrix.
+///
+/// The two larger of the four entries decide: a rotation by a multiple of 90 degrees.
+pub(crate) fn signs(m: [i32; 9]) -> [i8; 4] {
+    let straight = i64::from(m[0]).abs() + i64::from(m[4]).abs();
+    let crossed = i64::from(m[1]).abs() + i64::from(m[3]).abs();
+    let sign = |v: i32| if v < 0 { -1 } else { 1 };
+    if crossed > straight {
+        [0, sign(m[1]), sign(m[3]), 0]
+    } else {
+        [sign(m[0]), 0, 0, sign(m[4])]
     }
 }
 

@@ -6,6 +6,8 @@ mod complaints;
 mod decode;
 mod demux;
 mod encode;
+mod lanes;
+mod parameters;
 mod scale;
 
 use complaints::{Complaints, silence};
@@ -14,9 +16,11 @@ use std::ffi::{CStr, CString};
 use std::path::Path;
 
 pub(crate) use decode::{Decoder, Frame, Received};
-pub(crate) use demux::{Demuxer, Packet, Stream};
+pub(crate) use demux::{Demuxer, Packet, Stream, signs};
 pub(crate) use encode::{EncoderSettings, Muxer};
-pub(crate) use scale::{Canvas, Scaler};
+pub(crate) use lanes::{Kernel, Lanes, Vectors, run_wide};
+pub(crate) use parameters::{Codec, Colours, Described, Parameters};
+pub(crate) use scale::{Canvas, Planes, Scaler, planes};
 
 /// A negative return value of FFmpeg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,8 @@ impl Code {
     pub(crate) const NO_DECODER: Self = Self(sys::AVERROR_DECODER_NOT_FOUND);
     pub(crate) const NO_ENCODER: Self = Self(sys::AVERROR_ENCODER_NOT_FOUND);
     pub(crate) const NO_STREAM: Self = Self(sys::AVERROR_STREAM_NOT_FOUND);
+    /// A file that was there cannot be opened any more.
+    pub(crate) const GONE: Self = Self(sys::AVERROR(libc::ENOENT));
     pub(crate) const INTERRUPTED: Self = Self(sys::AVERROR_EXIT);
 
     /// `Ok` with the value when it is not negative.

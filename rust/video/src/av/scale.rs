@@ -1,5 +1,6 @@
 //! Converting pictures between pixel formats and sizes.
 use super::{Code, Frame, silence, sys};
+use crate::resample::{Colours, Plane, Yuv};
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 
@@ -116,6 +117,19 @@ fn matrix_of(frame: &sys::AVFrame) -> c_int {
     }
 }
 
+/// The shares of red and blue in brightness that a matrix stands for.
+fn shares(matrix: c_int) -> Option<(f64, f64)> {
+    [
+        (sys::SWS_CS_ITU601, (0.299, 0.114)),
+        (sys::SWS_CS_ITU709, (0.2126, 0.0722)),
+        (sys::SWS_CS_BT2020, (0.2627, 0.0593)),
+        (sys::SWS_CS_SMPTE240M, (0.212, 0.087)),
+        (sys::SWS_CS_FCC, (0.3, 0.11)),
+    ]
+    .into_iter()
+    .find_map(|(known, shares)| (known == matrix).then_some(shares))
+}
+
 /// The names with J mean full range; libswscale wants it said apart.
 fn plain_format(format: c_int) -> (sys::AVPixelFormat, bool) {
     use sys::AVPixelFormat as F;
@@ -131,6 +145,89 @@ fn plain_format(format: c_int) -> (sys::AVPixelFormat, bool) {
         .into_iter()
         .find(|&(full, _)| full == format)
         .map_or((format, false), |(_, plain)| (plain, true))
+}
+
+/// The planes of a picture of a plain layout.
+pub(crate) enum Planes<'f> {
+    Bytes(Yuv<'f, u8>),
+    Words(Yuv<'f, u16>),
+}
+
+/// The planes, when there is one each for brightness and two differences of colour.
+pub(crate) fn planes(frame: &Frame) -> Option<Planes<'_>> {
+    let source = frame.get();
+    let (format, named_full) = plain_format(source.format);
+    // SAFETY: looks a static description up; null for an unknown format.
+    let layout = unsafe { sys::av_pix_fmt_desc_get(format).as_ref()? };
+    let [first, second, third, _] = layout.comp;
+    let bytes = if first.depth == 8 { 1 } else { 2 };
+    let plain = |(i, component): (usize, sys::AVComponentDescriptor)| {
+        let depth = component.depth == first.depth && (8..=12).contains(&component.depth);
+        let alone = component.plane == i as i32 && component.step == bytes;
+        depth && alone && component.offset == 0 && component.shift == 0
+    };
+    if layout.flags != sys::AV_PIX_FMT_FLAG_PLANAR as u64
+        || layout.nb_components != 3
+        || ![first, second, third].into_iter().enumerate().all(plain)
+    {
+        return None;
+    }
+    let size = (
+        usize::try_from(source.width).ok()?,
+        usize::try_from(source.height).ok()?,
+    );
+    let shift = (layout.log2_chroma_w, layout.log2_chroma_h);
+    let depth = first.depth as u8;
+    let (red, blue) = shares(matrix_of(source))?;
+    let colours = Colours {
+        red,
+        blue,
+        full_range: named_full || source.color_range == sys::AVColorRange::JPEG,
+    };
+    Some(if bytes == 1 {
+        Planes::Bytes(Yuv {
+            planes: three(source, size, shift)?,
+            shift,
+            depth,
+            colours,
+        })
+    } else {
+        Planes::Words(Yuv {
+            planes: three(source, size, shift)?,
+            shift,
+            depth,
+            colours,
+        })
+    })
+}
+
+/// The first three planes as samples of type `S`, a plain number.
+fn three<S>(
+    source: &sys::AVFrame,
+    (width, height): (usize, usize),
+    (across, down): (u8, u8),
+) -> Option<[Plane<'_, S>; 3]> {
+    let plane = |i: usize| {
+        let (x, y) = if i == 0 { (0, 0) } else { (across, down) };
+        let (width, height) = (width.div_ceil(1 << x), height.div_ceil(1 << y));
+        let line = usize::try_from(source.linesize[i]).ok()?;
+        let (stride, data) = (line / size_of::<S>(), source.data[i].cast::<S>());
+        let usable = !data.is_null() && data.is_aligned() && line % size_of::<S>() == 0;
+        if !usable || width == 0 || height == 0 || stride < width {
+            return None;
+        }
+        let length = stride * (height - 1) + width;
+        // SAFETY: a decoded plane holds `height` lines, each of them `linesize` bytes behind the one
+        // before and at least `width` samples long; they live as long as the frame.
+        let samples = unsafe { std::slice::from_raw_parts(data, length) };
+        Some(Plane {
+            samples,
+            stride,
+            width,
+            height,
+        })
+    };
+    Some([plane(0)?, plane(1)?, plane(2)?])
 }
 
 impl Canvas {
