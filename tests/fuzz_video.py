@@ -55,8 +55,8 @@ CLIPS = {
     "msmpeg4.avi": ["-c:v", "msmpeg4", "-q:v", "4", "-g", "8"],
     "mpeg2.mpg": ["-c:v", "mpeg2video", "-q:v", "4", "-g", "8", "-bf", "2"],
     "mpeg2.ts": ["-c:v", "mpeg2video", "-q:v", "4", "-g", "8", "-bf", "2"],
-    "mjpeg.avi": ["-c:v", "mjpeg", "-q:v", "4", "-strict", "-1", "-color_range", "tv"],
-    "mjpeg.mov": ["-c:v", "mjpeg", "-q:v", "4", "-strict", "-1", "-color_range", "tv"],
+    "mjpeg.avi": ["-c:v", "mjpeg", "-q:v", "4", "-pix_fmt", "yuvj420p"],
+    "mjpeg.mov": ["-c:v", "mjpeg", "-q:v", "4", "-pix_fmt", "yuvj420p"],
     "vp8.webm": ["-c:v", "libvpx", *VPX],
     "vp9.webm": ["-c:v", "libvpx-vp9", *VPX],
     "av1.mp4": ["-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-g", "8"],
@@ -115,7 +115,9 @@ def reference(path: Path, to: Path) -> npt.NDArray[np.uint8]:
     lossless = to / "reference.mkv"
     lossless.unlink(missing_ok=True)
     command = ["ffmpeg", "-nostdin", "-y", "-v", "quiet", "-threads", "1", "-i", str(path)]
-    command += ["-map", "0:V:0", "-vsync", "passthrough", "-c:v", "ffv1", str(lossless)]
+    # Only one of them takes odd sizes, only the other one full range.
+    codec = ["libx264", "-qp", "0"] if "mjpeg" in path.name else ["ffv1"]
+    command += ["-map", "0:V:0", "-vsync", "passthrough", "-c:v", *codec, str(lossless)]
     subprocess.run(command, timeout=REFERENCE_S, check=False)
     try:
         shown = video.probe(lossless).frames

@@ -103,9 +103,13 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def check(path: Path) -> video.Frames:
-    """With one thread and with two."""
-    one, two = check_every_frame(path, 1), check_every_frame(path, 2)
+    """All frames and 32 of them, with one thread and with two."""
+    one = check_every_frame(path, 1)
+    two = video.sample_frames(path, indices=range(len(one.data)), threads=2)
     np.testing.assert_array_equal(one.data, two.data)
+    assert not two.report
+    some = video.sample_frames(path, 32, threads=2)
+    np.testing.assert_array_equal(some.data, one.data[some.indices])
     return one
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from pybench import video
 from tests import fuzz_video
-from tests.fuzz_video import CLIPS, HEIGHT, WIDTH, fuzz, make_clips, reference
+from tests.fuzz_video import CLIPS, FRAMES, HEIGHT, WIDTH, fuzz, make_clips, reference
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
 
@@ -69,19 +69,24 @@ def test_what_is_not_named_is_what_ffmpeg_decodes(folder: Path, tmp_path: Path, 
             assert any(got.data[index].tobytes() == other for other in decoded), (number, index)
 
 
-# H.264, HEVC and the MPEG-4 kin notice garbage themselves; in the others a wrong byte is often
-# another picture that is just as valid.
-NOTICING = [n for n in CLIPS if n.partition(".")[0].partition("_")[0] in ("h264", "mpeg4", "hevc")]
+# In AV1 a wrong byte is often another picture that is just as valid; the end of the HEVC film is
+# its header; from the others FFmpeg drops packets without a word.
+UNNOTICED = ("av1.mp4", "hevc.mp4", "hevc.mkv", "h264_fragmented.mp4", "msmpeg4.avi")
+NOTICING = [name for name in CLIPS if name not in UNNOTICED]
 
 
+@pytest.mark.parametrize("damage", ["noise", "zeros"])
 @pytest.mark.parametrize("name", NOTICING)
-def test_a_block_of_noise_is_noticed(folder: Path, tmp_path: Path, name: str) -> None:
-    noise = np.random.default_rng(1)
-    for number, broken in enumerate(blocks((folder / name).read_bytes(), noise.bytes)):
+def test_a_damaged_block_is_noticed(folder: Path, tmp_path: Path, name: str, damage: str) -> None:
+    make = bytes if damage == "zeros" else np.random.default_rng(1).bytes
+    for number, broken in enumerate(blocks((folder / name).read_bytes(), make)):
         path = tmp_path / f"{number}-{name}"
         path.write_bytes(broken)
-        with pytest.raises(video.VideoError, match=r": .+; "):
-            video.sample_frames(path, indices=range(video.probe(path).frames), size=16)
+        try:
+            report = video.sample_frames(path, FRAMES, size=16, on_error="nearest").report
+        except video.VideoError:
+            continue
+        assert report or report.warnings, number
 
 
 LIES = """
