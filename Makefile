@@ -51,7 +51,9 @@ COMMITS ?= HEAD^!
 MACHINE ?= local
 asv: $(STAMPS)/build ## speed of COMMITS into the history, drawn as results/asv/index.html
 	$(BIN)/python -m pybench.recording results/asv/calls
-	cd suites/asv && ../../$(BIN)/asv machine --yes --machine $(MACHINE)
+	cd suites/asv && ../../$(BIN)/asv machine --yes --machine $(MACHINE) --arch "$$(uname -mo)" \
+		--cpu "$$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1) ($$(nproc) cores)" \
+		--ram "$$(sed -n 's/MemTotal: *//p' /proc/meminfo)"
 	cd suites/asv && ../../$(BIN)/asv run --machine $(MACHINE) --skip-existing-successful $(ASV) $(COMMITS)
 	$(BIN)/pybench asv-page
 

@@ -11,8 +11,10 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -38,6 +40,10 @@ Verdict = Literal["regression", "same", "cannot tell", "new"]
 _LIMIT_S = 0.02
 # Timings of a row in one round; odd ones begin with the other side.
 _TIMINGS = 4
+
+
+class MissingPartError(RuntimeError):
+    """A part that is needed is not there, or nothing was measured."""
 
 
 @dataclass(frozen=True)
@@ -181,11 +187,17 @@ def build(tree: Path, into: Path, target: Path) -> Path:
 
     Raises:
         RuntimeError: it does not build.
+        MissingPartError: maturin is not installed.
     """
+    beside = sysconfig.get_path("scripts")
+    maturin = shutil.which("maturin", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))
+    if maturin is None:
+        msg = "maturin must be installed to build revisions, got none; type: pip install maturin"
+        raise MissingPartError(msg)
     wheels = into / "wheels"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "maturin", "build", "--release", "--locked"),
+            *(maturin, "build", "--release", "--locked"),
             # The wheel stays on this machine, so the libraries it uses need not go into it.
             *("--auditwheel", "skip"),
             *("--target-dir", str(target), "--out", str(wheels)),

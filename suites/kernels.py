@@ -340,23 +340,25 @@ row("plan_cutmix", "10,000 images 640x480, 0..20 boxes, tau .1, M=8", LOOP, 20, 
 )
 
 
-@row(
-    "apply_cutmix",
-    "1,000 images 640x480x3 uint8 in place",
-    "numpy.copyto of the pasted bytes",
-    0.5,
-    1000,
-    small=True,
-)
-def pasting(images: int) -> Pair:
-    # At 1,000 elements there are as many small images, not a gigabyte.
-    height, width = (480, 640) if images > 1 and images % 1000 == 0 else (24, 32)
-    pictures = np.zeros((images, height, width, 3), np.uint8)
-    plan = core.plan_cutmix(scattered(images, 5, height, width), (height, width))
-    sides = plan["target"][:, 2:] - plan["target"][:, :2]
-    source = np.ones(int(sides.prod(axis=1).sum()) * 3, np.uint8)
-    target = np.empty_like(source)
-    return lambda: core.apply_cutmix(pictures, plan), lambda: np.copyto(target, source)
+def pasting(height: int, width: int) -> Callable[[int], Pair]:
+    def make(images: int) -> Pair:
+        pictures = np.zeros((images, height, width, 3), np.uint8)
+        plan = core.plan_cutmix(scattered(images, 5, height, width), (height, width))
+        sides = plan["target"][:, 2:] - plan["target"][:, :2]
+        source = np.ones(int(sides.prod(axis=1).sum()) * 3, np.uint8)
+        target = np.empty_like(source)
+        return lambda: core.apply_cutmix(pictures, plan), lambda: np.copyto(target, source)
+
+    return make
+
+
+COPY = "numpy.copyto of the pasted bytes"
+row("apply_cutmix", "1,000 images 640x480x3 uint8 in place", COPY, 0.5, 1000)(pasting(480, 640))
+for few in (10, 1000):
+    small_images = pasting(24, 32)
+    workloads.append(
+        Workload("apply_cutmix", f"{few} elements", COPY, 1, few, small_images, fixed=True)
+    )
 
 
 # Ranking

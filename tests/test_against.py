@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from pybench import against, replay
 from pybench.recording import Recording, Row, recorded
 
 ROUNDS = 7
+PROGRAMS = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
 
 Times = dict[Row, list[tuple[float, float | None]]]
 
@@ -116,6 +120,16 @@ def test_only_a_commit_can_be_compared_with() -> None:
         against.compare("HEAD", rounds=2)
 
 
+def test_without_maturin_the_comparison_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    with pytest.raises(against.MissingPartError, match="pip install maturin"):
+        against.build(tmp_path, tmp_path / "into", tmp_path / "target")
+
+
+@pytest.mark.skipif(not shutil.which("maturin", path=PROGRAMS), reason="needs maturin")
 def test_a_tree_that_does_not_build_is_named(tmp_path: Path) -> None:
     (tmp_path / "rust" / "py").mkdir(parents=True)
     (tmp_path / "rust" / "py" / "Cargo.toml").write_text("[package]\n")

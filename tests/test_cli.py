@@ -195,9 +195,13 @@ def test_kernels_are_timed_beside_their_peers(tmp_path: Path) -> None:
     for row in rows:
         assert row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
         assert min(row["ours_ms"], row["peer_ms"], row["target"]) > 0
-        assert row["peer"].partition(".")[0] in ("torchvision", "scikit-learn")
-        assert row["peer_version"][0].isdigit()
-    small = [row["size"] for row in rows if row["target"] == 1]
+        assert min(row["ours_spread"], row["peer_spread"]) >= 0
+        if row["workload"] == "bare call":
+            assert (row["peer"], row["peer_version"]) == ("goal", None)
+        else:
+            assert row["peer"].partition(".")[0] in ("torchvision", "scikit-learn")
+            assert row["peer_version"][0].isdigit()
+    small = [row["size"] for row in rows if row["workload"].endswith(" elements")]
     assert sorted(small) == [10, 10, 1000, 1000], "sizes of small workloads are not scaled"
 
 

@@ -63,24 +63,36 @@ def test_counts_repeat_five_percent_more_work_is_refused_and_a_failure_is_a_row(
 
 
 @needs_valgrind
-def test_the_command_writes_a_baseline_then_holds_to_it(tmp_path: Path) -> None:
+def test_the_command_holds_to_a_baseline_until_it_is_updated(tmp_path: Path) -> None:
     file = tmp_path / "counts.json"
+    long, few = "permutation of 1e7", "10 elements"
+    old = [
+        {"kernel": "shuffle", "workload": workload, "size": size, "instructions": 1000}
+        for workload, size in ((long, 700), (few, 10))
+    ]
+    gate.write(file, [{"key": gate.key(), "rows": old}])
 
-    def said(*arguments: str) -> tuple[int, dict[str, Any]]:
+    def said(*arguments: str) -> tuple[int, dict[str, Any], dict[str, dict[str, Any]]]:
         line = ["gate", "shuffle", "--json", "--baseline", str(file), *arguments]
         done = CliRunner().invoke(app, line, standalone_mode=False)
         assert done.exception is None, done.exception
-        return done.return_value, json.loads(done.stdout)
+        found = json.loads(done.stdout)
+        return done.return_value, found, {row["workload"]: row for row in found["rows"]}
 
-    code, found = said("--update")
-    assert (code, {row["verdict"] for row in found["rows"]}) == (0, {"new"})
-    written = json.loads(file.read_text())["baselines"]
-    assert written[0]["key"] == found["key"] == gate.key()
-    for row in written[0]["rows"]:
-        row["instructions"] = round(row["instructions"] / 1.05)
-    gate.write(file, written)
-    code, found = said()
-    assert (code, {row["verdict"] for row in found["rows"]}) == (1, {"regression"})
+    code, found, rows = said()
+    assert (code, found["passed"], found["matched"]) == (1, False, True)
+    assert rows[long]["verdict"] == rows[few]["verdict"] == "regression"
+    assert rows["1000 elements"]["verdict"] == "new"
+    assert rows[long]["size"] == 700
+    code, found, again = said("--update")
+    assert (code, found["passed"]) == (0, True)
+    assert {w: row["instructions"] for w, row in again.items()} == {
+        w: row["instructions"] for w, row in rows.items()
+    }
+    (written,) = gate.read(file)
+    assert {row["workload"]: row["instructions"] for row in written["rows"]} == {
+        w: row["instructions"] for w, row in rows.items()
+    }
 
 
 def test_without_valgrind_the_gate_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

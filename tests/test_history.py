@@ -64,8 +64,28 @@ def test_points_steps_and_what_failed_are_read(tmp_path: Path) -> None:
     assert [commit for commit, _, _ in large.points] == [0, 1, 3, 5]
     assert history.changes(small) == [(3, pytest.approx(1.0))]
     assert history.changes(large) == []
+    assert large.steps == (history.Step(0, 3, 0.010),)
     assert found.machines == {"box": {"arch": "x86_64", "cpu": "<fast>", "machine": "box"}}
     assert found.problems == ()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.0, 2.0, 3.0],
+        [1.0, 1.0, 1.0, 1.0, 1.0, 9.0],
+        [1.0, 1.0, 1.0, 1.04, 1.04, 1.04],
+    ],
+    ids=["few points", "one odd point", "a small change"],
+)
+def test_a_step_needs_points_on_both_sides_and_five_percent(
+    values: list[float], tmp_path: Path
+) -> None:
+    write_results(tmp_path, [[value, value] for value in values])
+    found = history.read(tmp_path)
+    assert [history.changes(series) for series in found.series] == [[], []]
+    said = "Too few commits" if len(values) == 3 else "No step was detected."
+    assert said in history.page(found)
 
 
 def test_the_page_is_whole_marks_the_step_and_asks_for_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -20,3 +21,9 @@ class UsageError(ValueError):
 def emit(value: Any) -> None:
     """Print one JSON object."""
     print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def tell(text: str, *, quiet: bool) -> None:
+    """Say on stderr what goes on, unless it is to be quiet."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)

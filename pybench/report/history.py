@@ -18,7 +18,13 @@ from typing import Any
 
 from pybench.report.markup import Markup, el
 
-WIDTH, HEIGHT, MARGIN = 560, 72, 10
+WIDTH, HEIGHT, MARGIN = 560, 60, 8
+FEWEST = 4
+"""Points from which on steps are looked for: among fewer every difference looks like one."""
+
+SMALLEST, SHORTEST = 0.05, 2
+"""A step is a change by at least this share, between levels of at least so many points."""
+
 # Room for the numbers of the vertical axis.
 _LEFT = 74
 # Numbers of the axis that are nearer to each other cannot be read.
@@ -155,7 +161,10 @@ def _series(
             for parameters, value, limits in _values(columns):
                 key = (name, parameters, machine, str(content.get("env_name", "")))
                 found.setdefault(key, {})[commit] = value, limits
-    for (name, parameters, machine, environment), at in sorted(found.items()):
+    # Times first: they are what people come for.
+    order = sorted(found, key=lambda key: (not key[0].rpartition(".")[2].startswith("time"), key))
+    for name, parameters, machine, environment in order:
+        at = found[name, parameters, machine, environment]
         points = tuple((commit, *at[commit]) for commit in sorted(at))
         unit = str(dict(benchmarks.get(name) or {}).get("unit", ""))
         levels = steps([value for _, value, _ in points])
@@ -180,7 +189,7 @@ def _values(
 
 
 def steps(values: Sequence[float]) -> tuple[Step, ...]:
-    """The levels of a history, by asv's step detection.
+    """The levels of a history, by asv's step detection; none of a history that is short.
 
     Raises:
         MissingPartError: asv is not installed.
@@ -193,6 +202,8 @@ def steps(values: Sequence[float]) -> tuple[Step, ...]:
     except ImportError as error:
         msg = "asv must be installed, got none; type: pip install asv"
         raise MissingPartError(msg) from error
+    if len(values) < FEWEST:
+        return ()
     return tuple(
         Step(int(first), int(end) - 1, float(value))
         for first, end, value, *_ in detect_steps(list(values))
@@ -278,11 +289,13 @@ def _place(history: History, machine: str, environment: str) -> Markup:
 
 
 def changes(series: Series) -> list[tuple[int, float]]:
-    """(index of the commit, relative change) of each step after the first."""
+    """(index of the commit, relative change) of each step between two levels."""
     return [
-        (series.points[after.first][0], after.value / before.value - 1)
+        (series.points[after.first][0], change)
         for before, after in itertools.pairwise(series.steps)
         if before.value
+        and min(step.last - step.first + 1 for step in (before, after)) >= SHORTEST
+        and abs(change := after.value / before.value - 1) >= SMALLEST
     ]
 
 
@@ -292,7 +305,9 @@ def _changes(history: History, chosen: Sequence[Series]) -> Markup:
         key=lambda item: -item[0],
     )
     if not found:
-        return el("p", "No step was detected.", class_="lead")
+        many = any(len(series.points) >= FEWEST for series in chosen)
+        said = "No step was detected." if many else "Too few commits to detect steps."
+        return el("p", said, class_="lead")
     rows = [
         el(
             "tr",

@@ -29,8 +29,10 @@ class Blur(PictureTransform):
     Deviations: sigma is torchvision's 0.15 k + 0.35 for kernel size k.
 
     Example:
-        >>> Blur(least=3, most=7, on='all')
-        Blur(least=3, most=7, on='all')
+        >>> import torch
+        >>> picture = torch.full((1, 3, 8, 8), 7, dtype=torch.uint8)  # an even picture stays even
+        >>> Blur().change(picture, np.random.default_rng(0)).unique()
+        tensor([7], dtype=torch.uint8)
     """
 
     least: int = 3

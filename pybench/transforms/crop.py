@@ -28,8 +28,10 @@ class Crop(PictureTransform):
     Deviations: the part is resized to the picture, so that a batch stays one array.
 
     Example:
-        >>> Crop(share=0.5)
-        Crop(share=0.5, on='all')
+        >>> import torch
+        >>> picture = torch.full((1, 3, 8, 8), 7, dtype=torch.uint8)  # an even picture stays even
+        >>> Crop().change(picture, np.random.default_rng(0)).unique()
+        tensor([7], dtype=torch.uint8)
     """
 
     share: float = 200 / 224

@@ -30,8 +30,10 @@ class Cutout(PictureTransform):
     Deviations: the square always lies within the picture.
 
     Example:
-        >>> Cutout(most=0.5)
-        Cutout(most=0.5, on='all')
+        >>> import torch
+        >>> picture = torch.full((1, 3, 8, 8), 128, dtype=torch.uint8)  # cut out in gray
+        >>> Cutout().change(picture, np.random.default_rng(0)).unique()
+        tensor([128], dtype=torch.uint8)
     """
 
     most: float = 70 / 224

@@ -27,8 +27,10 @@ class Flip(PictureTransform):
     Deviations: none.
 
     Example:
-        >>> Flip(horizontal=True, vertical=True, on='all')
-        Flip(horizontal=True, vertical=True, on='all')
+        >>> import torch
+        >>> picture = torch.full((1, 3, 8, 8), 7, dtype=torch.uint8)  # an even picture stays even
+        >>> Flip().change(picture, np.random.default_rng(0)).unique()
+        tensor([7], dtype=torch.uint8)
     """
 
     horizontal: bool = True

@@ -28,8 +28,10 @@ class Rotation(PictureTransform):
     Deviations: none.
 
     Example:
-        >>> Rotation(turn=0.125, on='all')
-        Rotation(turn=0.125, on='all')
+        >>> import torch
+        >>> picture = torch.full((1, 3, 8, 8), 7, dtype=torch.uint8)  # an even picture stays even
+        >>> Rotation().change(picture, np.random.default_rng(0)).unique()
+        tensor([7], dtype=torch.uint8)
     """
 
     turn: float = 0.125

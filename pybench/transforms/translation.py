@@ -27,8 +27,10 @@ class Translation(PictureTransform):
     Deviations: none.
 
     Example:
-        >>> Translation(share=0.3, on='all')
-        Translation(share=0.3, on='all')
+        >>> import torch
+        >>> picture = torch.full((1, 3, 8, 8), 7, dtype=torch.uint8)  # an even picture stays even
+        >>> Translation().change(picture, np.random.default_rng(0)).unique()
+        tensor([7], dtype=torch.uint8)
     """
 
     share: float = 0.3

@@ -28,8 +28,10 @@ class Width(PictureTransform):
         array.
 
     Example:
-        >>> Width(factor=0.3, on='all')
-        Width(factor=0.3, on='all')
+        >>> import torch
+        >>> picture = torch.full((1, 3, 8, 8), 7, dtype=torch.uint8)  # an even picture stays even
+        >>> Width().change(picture, np.random.default_rng(0)).unique()
+        tensor([7], dtype=torch.uint8)
     """
 
     factor: float = 0.3

@@ -27,8 +27,10 @@ class Zoom(PictureTransform):
     Deviations: the source's table has no row for it; the magnitude is that of height and width.
 
     Example:
-        >>> Zoom(factor=0.3, on='all')
-        Zoom(factor=0.3, on='all')
+        >>> import torch
+        >>> picture = torch.full((1, 3, 8, 8), 7, dtype=torch.uint8)  # an even picture stays even
+        >>> Zoom().change(picture, np.random.default_rng(0)).unique()
+        tensor([7], dtype=torch.uint8)
     """
 
     factor: float = 0.3

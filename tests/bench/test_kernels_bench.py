@@ -8,7 +8,7 @@ import os
 import pytest
 import torch
 
-from pybench.kernels import THREADS, Workload, select
+from pybench.kernels import GOAL, THREADS, Workload, select
 
 SCALE = float(os.environ.get("PYBENCH_BENCH_SCALE", "1"))
 OURS, PEER = 0, 1
@@ -17,6 +17,8 @@ OURS, PEER = 0, 1
 def _parameter(workload: Workload, side: int):
     group = f"{workload.kernel}: {workload.workload}"
     who = workload.peer if side == PEER else "pybench"
+    if side == PEER and workload.repeats > 1:
+        who += f", 1 of {workload.repeats} parts"
     return pytest.param(
         workload, side, id=f"{group}: {who}", marks=pytest.mark.benchmark(group=group)
     )
@@ -24,7 +26,7 @@ def _parameter(workload: Workload, side: int):
 
 SIDES = [
     *(_parameter(workload, OURS) for workload in select()),
-    *(_parameter(workload, PEER) for workload in select(peers=True)),
+    *(_parameter(workload, PEER) for workload in select(peers=True) if workload.peer != GOAL),
 ]
 
 
