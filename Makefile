@@ -29,7 +29,7 @@ docs: $(STAMPS)/build ## a page per component, with the curves of each loss, int
 
 test: $(STAMPS)/build $(STAMPS)/apt-test ## Rust and Python tests
 	cargo test --workspace --locked --quiet
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 soak: $(STAMPS)/build $(STAMPS)/apt-test ## long fuzzing and simulations, an hour or more
 	$(BIN)/python -m pytest -m soak
@@ -81,7 +81,7 @@ $(STAMPS)/python: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pybench needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r pyproject.toml --extra dev 'maturin>=1.8,<2'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r pyproject.toml --extra dev 'maturin>=1.16,<2'
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/build: $(STAMPS)/python $(STAMPS)/apt-build $(RUST_SOURCES)

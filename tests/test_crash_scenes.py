@@ -120,8 +120,8 @@ def test_exposure_holds_brightness_to_one_course_whatever_happens():
         scene = simulate(kind, generator(11, "test", kind), Difficulty(night=0.0))
         frames = crash_scenes.render(scene, generator(11, "picture"), size=(90, 160))
         courses.append(frames.mean(axis=(1, 2, 3)))
-    assert np.abs(courses[0] - courses[1]).max() < 2
-    assert np.abs(courses[0] - courses[2]).max() < 2
+    assert np.abs(courses[0] - courses[1]).max() < 4
+    assert np.abs(courses[0] - courses[2]).max() < 4
     assert np.ptp(courses[0]) > 8
 
 

@@ -430,6 +430,17 @@ impl Known {
         shortfall: Option<String>,
         abort: &AtomicBool,
     ) -> std::result::Result<(), Code> {
+        let (announced, read) = (self.stream.header_frames, self.index.entries.len());
+        if self.stream.format == "avi" && (announced > read || shortfall.is_some()) {
+            // Without its index every packet counts as a keyframe, and lost packets move the others
+            // away from what the index says of them.
+            self.index.order = Order::Decoder;
+            if announced > read {
+                self.warnings.push(format!(
+                    "the header announces {announced} frames, the file holds {read}"
+                ));
+            }
+        }
         if self.index.order == Order::Presentation
             && let Some(head) = self.index.doubtful_head()
         {

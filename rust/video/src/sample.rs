@@ -249,8 +249,11 @@ impl Crew {
             let packets = &passes.index.entries[stretch.packets.clone()];
             packets.iter().map(|packet| u64::from(packet.size)).sum()
         };
-        // Biggest first: what is left at the end should be small.
-        stretches.sort_by_cached_key(|stretch| std::cmp::Reverse(bytes(stretch)));
+        // Biggest first: what is left at the end should be small. Pictures that need no other are
+        // all alike, and a damaged one shows what its decoder had before: that stays in order.
+        if !passes.index.entries.iter().all(|entry| entry.key) {
+            stretches.sort_by_cached_key(|stretch| std::cmp::Reverse(bytes(stretch)));
+        }
         let threads = match passes.care {
             Care::Fast => passes.options.threads,
             Care::Full => 1,
