@@ -431,11 +431,12 @@ impl Known {
         abort: &AtomicBool,
     ) -> std::result::Result<(), Code> {
         let (announced, read) = (self.stream.header_frames, self.index.entries.len());
+        let timed = self.index.order == Order::Presentation;
         if self.stream.format == "avi" && (announced > read || shortfall.is_some()) {
             // Without its index every packet counts as a keyframe, and lost packets move the others
             // away from what the index says of them.
             self.index.order = Order::Decoder;
-            if announced > read {
+            if announced > read && shortfall.is_none() {
                 self.warnings.push(format!(
                     "the header announces {announced} frames, the file holds {read}"
                 ));
@@ -463,9 +464,12 @@ impl Known {
         self.frames = match self.index.order {
             Order::Presentation => self.index.len(),
             Order::Decoder => {
-                self.warnings.push(
-                    "timestamps do not order the pictures: decoded in full to number them".into(),
-                );
+                if !timed {
+                    self.warnings.push(
+                        "timestamps do not order the pictures: decoded in full to number them"
+                            .into(),
+                    );
+                }
                 let frames = self.count(path, abort)?;
                 self.clock = self.index.decoding_times(frames);
                 frames
