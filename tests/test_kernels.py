@@ -277,7 +277,6 @@ def suppressed(boxes: Any, scores: Any, threshold: float, labels: Any) -> list[i
     return kept
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 25), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
 def test_suppression_keeps_the_best_of_each_crowd(seed: int, n: int, threshold: float) -> None:
     rng = np.random.default_rng(seed)
@@ -466,7 +465,7 @@ NONSENSE = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(core.__all__), st.lists(NONSENSE, min_size=1, max_size=4))
 def test_nonsense_is_refused_and_no_kernel_panics(name: str, arguments: list[Any]) -> None:
     if name in ("philox", "shuffle", "weighted_choice"):
