@@ -69,7 +69,8 @@ def bag_dataset(found: Videos, ref: DataRef, split: Split, *, cache: Path) -> Ba
     if len(tested) != len(facts["frames"]):
         msg = (
             "frames of every test video must be known, got features of 32 segments and no number "
-            "of frames; add test_anomalyv2.txt and test_normalv2.txt, which have them"
+            "of frames; add frames.csv with the columns path,frames, or the published lists "
+            "test_anomalyv2.txt and test_normalv2.txt"
         )
         raise DataError(msg)
     roles = stratified(labels[whole], split, fixed_test=test[whole])
