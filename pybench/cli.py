@@ -37,6 +37,13 @@ Losses = Annotated[list[str] | None, typer.Option("--losses", help="Only these l
 Samplers = Annotated[list[str] | None, typer.Option("--samplers", help="Only these samplers.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0 .. N-1 of each row.")]
 Data = Annotated[list[str] | None, typer.Option("--data", help="Your own data: TASK=PATH")]
+PaperSelection = Annotated[
+    bool,
+    typer.Option(
+        "--paper-selection",
+        help="Choose a swept loss's parameters on the test split, as papers do; it is stamped.",
+    ),
+]
 
 FOLDERS = ("losses", "samplers", "transforms", "models", "metrics", "steps", "tasks")
 
@@ -223,6 +230,7 @@ def run(
         float | None, typer.Option(help="Memory a trial may take; default: its share.")
     ] = None,
     retry_failed: Annotated[bool, typer.Option(help="Run failed trials again.")] = False,
+    paper_selection: PaperSelection = False,
     store: StoreDir = Path("results"),
     json: Json = False,
 ) -> int:
@@ -254,7 +262,7 @@ def run(
         retry_failed=retry_failed,
         quiet=json,
     )
-    board = _write_board(planned, opened, store / planned.name, _command())
+    board = _write_board(planned, opened, store / planned.name, _command(), paper_selection)
     if json:
         _emit(outcome.to_json())
     else:
@@ -321,6 +329,7 @@ def report(
     figures: Annotated[
         Path | None, typer.Option(help="Folder of scores over time and curves, tasks of bags")
     ] = None,
+    paper_selection: PaperSelection = False,
     store: StoreDir = Path("results"),
     json: Json = False,
 ) -> int:
@@ -341,7 +350,7 @@ def report(
         from pybench.report import timelines
 
         timelines.write(planned, opened, figures)
-    board = _write_board(planned, opened, folder, _command())
+    board = _write_board(planned, opened, folder, _command(), paper_selection)
     if json:
         print((folder / "leaderboard.json").read_text(), end="")
     else:
@@ -353,10 +362,12 @@ class MissingPartError(RuntimeError):
     """A part that is needed is not there, or nothing was measured."""
 
 
-def _write_board(planned: Any, store: Any, folder: Path, command: str) -> str:
+def _write_board(
+    planned: Any, store: Any, folder: Path, command: str, paper_selection: bool
+) -> str:
     from pybench.report import write
 
-    text: str = write(planned, store, folder, command)
+    text: str = write(planned, store, folder, command, paper_selection=paper_selection)
     return text
 
 

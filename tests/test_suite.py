@@ -155,3 +155,10 @@ def test_the_id_of_a_trial_depends_on_every_field_and_nothing_else() -> None:
 def test_a_budget_refuses_what_makes_no_sense(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Budget(**arguments)
+
+
+def test_every_loss_that_only_compares_samples_stands_beside_cross_entropy() -> None:
+    every = expand(Suite("all", Grid(tasks=["toy_bags"], losses="*"), seeds=1))
+    found = set(names(every))
+    assert {"ce + supcon", "ce + balanced_contrastive", "ce + feature_similarity"} < found
+    assert not {"supcon", "balanced_contrastive", "feature_similarity"} & found
