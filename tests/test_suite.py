@@ -148,7 +148,8 @@ def test_the_id_of_a_trial_depends_on_every_field_and_nothing_else() -> None:
         ({"epochs": 0}, "epochs must be >= 1, got 0"),
         ({"epochs": None}, "budget must have epochs or steps"),
         ({"lr": 0}, "lr must be > 0, got 0"),
-        ({"optimiser": "lbfgs"}, "optimiser must be one of adam, adamw, sgd, got 'lbfgs'"),
+        ({"weight_decay": -1.0}, "weight_decay must be finite and >= 0, got -1"),
+        ({"optimiser": "lbfgs"}, "optimiser must be one of adam, adamw, adagrad, sgd, got 'lbfgs'"),
         ({"amp": True}, "amp must be off on the CPU"),
     ],
 )
