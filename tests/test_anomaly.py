@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pybench.tasks import tasks
 from pybench.train import run_trial
 from pybench.trial import Budget, Split, Trial
 from pybench.types import ModelContext
+from tests.command import pybench
 from tests.ucf_layouts import c3d, features
 from tests.ucf_layouts import rtfm as rtfm_folder
 
@@ -247,3 +249,14 @@ def test_the_interval_of_an_area_is_that_of_videos_drawn_again() -> None:
         slow.append(roc_auc(again))
     assert low < roc_auc(found) < high
     assert [low, high] == pytest.approx(np.percentile(slow, [2.5, 97.5]), abs=0.02)
+
+
+def test_the_size_of_features_is_asked_for_by_flag(tmp_path: Path) -> None:
+    asked = ["--scale", "0.02", "--width", "40", "--crops", "2", "--json"]
+    make = ("data", "make", "anomaly", "made", *asked)
+    found = json.loads(pybench(*make, cwd=tmp_path).stdout)
+    assert (found["width"], found["crops"]) == (40, 2)
+    assert found["problems"] == []
+    other = pybench("data", "make", "collision", "x", "--crops", "2", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "--crops must go with a task of features, got 'collision'" in other.stderr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,19 +18,29 @@ def make(
     directory: Annotated[Path, typer.Argument(help="New or empty folder")],
     scale: Annotated[float, typer.Option(min=0.01, help="Share of the default size.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    width: Annotated[int | None, typer.Option(min=1, help="Numbers per snippet, anomaly")] = None,
+    crops: Annotated[int | None, typer.Option(min=1, help="Crops per snippet, anomaly")] = None,
     videos: Annotated[
         bool, typer.Option("--videos", help="Videos to extract the task's features from.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Write a task's generated data in its real on-disk layout."""
+    import dataclasses
+
     from pybench.data import check
     from pybench.tasks import tasks
 
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         msg = f"directory must be new or empty, got {directory}"
         raise UsageError(msg)
-    built = tasks.build(task)
+    built: Any = tasks.build(task)
+    asked = {name: n for name, n in (("width", width), ("crops", crops)) if n is not None}
+    known = {field.name for field in dataclasses.fields(built)}
+    if asked and (videos or not asked.keys() <= known):
+        msg = f"--{' and --'.join(asked)} must go with a task of features, got {task!r}"
+        raise UsageError(msg + (" --videos" if videos else ""))
+    built = dataclasses.replace(built, **asked)
     if videos:
         from pybench.features import find
 

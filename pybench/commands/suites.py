@@ -27,6 +27,13 @@ Losses = Annotated[list[str] | None, typer.Option("--losses", help="Only these l
 Samplers = Annotated[list[str] | None, typer.Option("--samplers", help="Only these samplers.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0 .. N-1 of each row.")]
 Data = Annotated[list[str] | None, typer.Option("--data", help="Your own data: TASK=PATH")]
+PaperSelection = Annotated[
+    bool,
+    typer.Option(
+        "--paper-selection",
+        help="Choose a swept loss's parameters on the test split, as papers do; it is stamped.",
+    ),
+]
 
 
 def run(
@@ -46,6 +53,7 @@ def run(
         float | None, typer.Option(help="Memory a trial may take; default: its share.")
     ] = None,
     retry_failed: Annotated[bool, typer.Option(help="Run failed trials again.")] = False,
+    paper_selection: PaperSelection = False,
     store: StoreDir = Path("results"),
     json: Json = False,
 ) -> int:
@@ -77,7 +85,7 @@ def run(
         retry_failed=retry_failed,
         quiet=json,
     )
-    board = _write_board(planned, opened, store / planned.name, _command())
+    board = _write_board(planned, opened, store / planned.name, _command(), paper_selection)
     if json:
         emit(outcome.to_json())
     else:
@@ -142,6 +150,7 @@ def report(
     figures: Annotated[
         Path | None, typer.Option(help="Folder of scores over time and curves, tasks of bags")
     ] = None,
+    paper_selection: PaperSelection = False,
     store: StoreDir = Path("results"),
     json: Json = False,
 ) -> int:
@@ -162,7 +171,7 @@ def report(
         from pybench.report import timelines
 
         timelines.write(planned, opened, figures)
-    board = _write_board(planned, opened, folder, _command())
+    board = _write_board(planned, opened, folder, _command(), paper_selection)
     if json:
         print((folder / "leaderboard.json").read_text(), end="")
     else:
@@ -170,10 +179,12 @@ def report(
     return OK
 
 
-def _write_board(planned: Any, store: Any, folder: Path, command: str) -> str:
+def _write_board(
+    planned: Any, store: Any, folder: Path, command: str, paper_selection: bool
+) -> str:
     from pybench.report import write
 
-    text: str = write(planned, store, folder, command)
+    text: str = write(planned, store, folder, command, paper_selection=paper_selection)
     return text
 
 
