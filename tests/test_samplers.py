@@ -197,7 +197,6 @@ def test_classes_and_their_members_come_as_often_as_the_formula_says(name):
     assert stats.chisquare(members).pvalue > 1e-6
 
 
-@pytest.mark.parametrize(("epoch", "weights"), [(0, "natural"), (4, "equal"), (9, "equal")])
 @pytest.mark.parametrize(
     "weights",
     [
@@ -217,6 +216,7 @@ def test_classes_are_chosen_as_often_as_their_weights_say(weights):
     assert (np.abs(counts - size * shares) <= 6 * spread + 1).all()
 
 
+@pytest.mark.parametrize(("epoch", "weights"), [(0, "natural"), (4, "equal"), (9, "equal")])
 def test_progressive_begins_natural_and_ends_equal(epoch, weights):
     labels = np.repeat([0, 1], [9_000, 1_000])
     share = labels[plan("progressive", labels, epoch=epoch, epochs=5).indices].mean()
