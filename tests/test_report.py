@@ -548,6 +548,13 @@ def test_markdown_and_terminal_show_every_row(board: Board, folder: Path) -> Non
     assert max(map(len, shown.splitlines()[6:16])) <= 140
 
 
+def test_markdown_says_what_the_printed_numbers_say_by_themselves(folder: Path) -> None:
+    text = (folder / "leaderboard.md").read_text()
+    paper = load("dashcam_collision")
+    assert text.count("\n- ") == len(paper.findings) > 0
+    assert "Not stated in the paper: " in text
+
+
 def test_two_hundred_rows_stay_small(tmp_path: Path) -> None:
     results = Results(tmp_path / "store")
     fill(results)

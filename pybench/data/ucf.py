@@ -560,6 +560,7 @@ def _name(path: str) -> str:
     return re.sub(r"(_i3d|_C)$", "", _CROP.sub("", name))
 
 
+@cache
 def _key(path: str) -> str:
     """What two spellings of a video's name share: extractors and file systems change the rest.
 

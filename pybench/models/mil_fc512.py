@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from pybench.checks import require
-from pybench.models._bags import SnippetScorer, glorot
+from pybench.models._bags import Dropout, SnippetScorer, glorot
 from pybench.types import Kind, ModelContext
 
 
@@ -57,7 +57,7 @@ class _Network(SnippetScorer):
         super().__init__(32, context)
         self.first = nn.Linear(context.input_shape[-1], 512)
         self.second = nn.Linear(512, 32)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         glorot(self)
 
     def body(self, bags: Tensor) -> Tensor:
