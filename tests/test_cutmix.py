@@ -198,6 +198,21 @@ def test_many_patches_and_tensors_are_pasted_in_place() -> None:
     np.testing.assert_array_equal(tensor, expected)
 
 
+def test_regions_are_read_as_they_were_however_many_are_pasted_over_before() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 50, 60, 3), dtype=np.uint8)
+    n = 1500
+    height, width = rng.integers(1, 40, (2, n))
+    corners = rng.integers(0, (60 - width, 50 - height), (2, 2, n)).swapaxes(1, 2)
+    sides = np.stack([width, height], 1)
+    source, target = (np.concatenate([corner, corner + sides], 1) for corner in corners)
+    image, donor = rng.integers(0, 60, (2, n))
+    plan = {"image": image, "donor": donor, "source": source, "target": target}
+    expected = pasted(images, plan)
+    core.apply_cutmix(images, plan)
+    np.testing.assert_array_equal(images, expected)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_backgrounds_are_matched_channel_by_channel(dtype: Any) -> None:
     images = np.zeros((2, *SIZE, 2), dtype)

@@ -21,6 +21,10 @@ HEIGHT, WIDTH = 180, 320
 GAIN_STEPS = 32
 """Exposure is set in so many steps of a gain of one, so that pictures stay in 16 bits."""
 MOST_GAIN = 253
+FLICKER = 4.0
+"""Standard deviation of the mean grey level about its course."""
+LEAST_STEP = 4.0
+"""Of the mean grey level from frame to frame."""
 
 Frames = NDArray[np.uint8]
 
@@ -360,10 +364,20 @@ def _in_front(rng: np.random.Generator, scene: Scene, lens: Lens) -> list[Polygo
 
 
 def _brightness(rng: np.random.Generator, night: bool, frames: int) -> Array:
-    """(T,) mean grey level of every frame: a random walk with flicker, whatever is in view."""
+    """(T,) mean grey level of every frame: a random walk with flicker, whatever is in view.
+
+    No step is small: codecs swallow small ones where nothing moves, which would tell a standstill.
+    """
     goal = rng.uniform(55, 85) if night else rng.uniform(85, 130)
     walk = np.cumsum(rng.normal(0, 1.8, frames))
-    return np.asarray(goal + rng.normal(0, 4.0, frames) + walk - walk.mean())
+    course = goal + walk - walk.mean()
+    course[0] += rng.normal(0, FLICKER)
+    for t in range(1, frames):
+        step = 0.0
+        while abs(step) < LEAST_STEP:
+            step = course[t] + rng.normal(0, FLICKER) - course[t - 1]
+        course[t] = course[t - 1] + step
+    return np.asarray(course)
 
 
 def _expose(
