@@ -558,7 +558,7 @@ ODD = [
 KERNELS = sorted({*core.__all__} - {"kernel_sources"})
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(
     st.sampled_from(KERNELS),
     st.lists(st.sampled_from(range(len(ODD))), max_size=6),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -46,7 +46,6 @@ def objects(plan: Any, image: int) -> range:
     return range(*plan["offsets"][image : image + 2])
 
 
-@settings(deadline=None)
 @given(
     seed=SEEDS,
     tau=st.sampled_from([0.0, 0.05, 0.1, 0.5, 1.0]),
@@ -178,7 +177,6 @@ def pasted(images: NDArray[Any], plan: Any) -> NDArray[Any]:
     return result
 
 
-@settings(deadline=None)
 @given(SEEDS, st.sampled_from([np.uint8, np.float32]), st.sampled_from([(), (1,), (3,)]))
 def test_patches_are_pasted_out_of_untouched_images(seed: int, dtype: Any, channels: Any) -> None:
     rng = np.random.default_rng(seed)

@@ -315,7 +315,6 @@ def suppressed(boxes: Any, scores: Any, threshold: float, labels: Any) -> list[i
     return kept
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 25), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
 def test_suppression_keeps_the_best_of_each_crowd(seed: int, n: int, threshold: float) -> None:
     rng = np.random.default_rng(seed)
