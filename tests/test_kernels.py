@@ -326,6 +326,28 @@ def test_suppression_keeps_the_best_of_each_crowd(seed: int, n: int, threshold: 
     assert alone.tolist() == suppressed(boxes, scores, threshold, np.zeros(n))
 
 
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 15), st.sampled_from(["linear", "gaussian"]))
+def test_soft_suppression_lowers_what_overlaps_a_better_box(seed: int, n: int, decay: Any) -> None:
+    rng = np.random.default_rng(seed)
+    boxes, labels = random_boxes(rng, n), rng.integers(0, 2, n)
+    scores = rng.integers(1, 9, n) / 8
+    overlap = ops.box_iou(torch.tensor(boxes), torch.tensor(boxes)).numpy()
+    left = dict(enumerate(scores.tolist()))
+    expected = []
+    while left:
+        best = max(left, key=lambda index: (left[index], -index))
+        expected.append((best, left.pop(best)))
+        for index in left:
+            near = overlap[best, index] * (labels[best] == labels[index])
+            soft = np.exp(-(near**2) / 0.5) if decay == "gaussian" else 1 - near * (near > 0.3)
+            left[index] *= soft
+        left = {index: score for index, score in left.items() if score >= 0.1}
+    places, found = core.soft_nms(boxes, scores, labels, decay=decay, min_score=0.1)
+    assert places.tolist() == [index for index, _ in expected]
+    np.testing.assert_allclose(found, [score for _, score in expected], rtol=1e-12)
+
+
 def test_suppression_of_many_boxes_is_torchvisions() -> None:
     rng = np.random.default_rng(0)
     corner = rng.random((3000, 2), dtype=np.float32) * 100
@@ -415,6 +437,15 @@ MEND = "convert boxes of centre and size, and drop broken ones"
             "predicted must be as long as truth, 1, got 2; give one item for each",
         ),
         (
+            lambda: core.confusion_f1([0, 1], [0, 1], 2, [1]),
+            "weights must be as long as truth, 2, got 1; give one item for each",
+        ),
+        (
+            lambda: core.confusion_f1([0, 1], [0, 1], 2, [1, np.nan]),
+            "weights must be finite and >= 0, got NaN at index 1; "
+            "give 0 to an item that is never drawn",
+        ),
+        (
             lambda: core.confusion_f1([0], [0], 5000),
             "num_classes must be in 1..=1024, got 5000; merge rare classes",
         ),
@@ -470,6 +501,22 @@ MEND = "convert boxes of centre and size, and drop broken ones"
         (
             lambda: core.nms([[0, 0, 1, 1]], [np.nan], 0.5),
             "scores must be finite, got NaN at index 0; repair or leave out that item",
+        ),
+        (
+            lambda: core.soft_nms([[0, 0, 1, 1]], [1], decay="hard"),  # type: ignore[arg-type]
+            "decay must be 'linear' or 'gaussian', got 'hard'; 'gaussian' has no threshold",
+        ),
+        (
+            lambda: core.soft_nms([[0, 0, 1, 1]], [1], decay="linear", iou_threshold=2),
+            "iou_threshold must be in [0, 1], got 2; 0.3 is usual",
+        ),
+        (
+            lambda: core.soft_nms([[0, 0, 1, 1]], [1], sigma=0),
+            "sigma must be finite and > 0, got 0; 0.5 is usual",
+        ),
+        (
+            lambda: core.soft_nms([[0, 0, 1, 1]], [1], min_score=np.nan),
+            "min_score must be a number, got NaN; 0.001 is usual",
         ),
         (
             lambda: core.nms([[0, 0, 1, 1]], [1], 0.5, [1, 2]),
