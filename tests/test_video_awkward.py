@@ -313,7 +313,7 @@ def test_sizes_may_be_odd(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("extension", ["h264", "mp4"])
 def test_a_crop_in_the_stream_is_applied(tmp_path: Path, extension: str) -> None:
-    crop = "h264_metadata=crop_right=20:crop_bottom=10"
+    crop = "h264_metadata=crop_right=20:crop_bottom=18"
     path = encode(tmp_path / f"cropped.{extension}", [*X264, "-bsf:v", crop])
     raw = ffmpeg("-i", path, "-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-")
     expected = np.frombuffer(raw, np.uint8).reshape(FRAMES, 110, 140).astype(float)
