@@ -4,8 +4,8 @@ Usage: python -m tests.fuzz_video CASES [FIRST]
 
 A case is a number: it chooses the clip and the damage. Each is read in a worker process under a
 watchdog and a bound on memory. What must hold: no crash, no call over five seconds, no error but
-`VideoError`, and every frame that the report does not name is, bit for bit and in order, one that
-the ffmpeg program decodes from the same file.
+`VideoError`, and every run of frames that the report does not name is, bit for bit, a run of those
+that the ffmpeg program decodes from the same file, in the same order.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +35,14 @@ from tests.painted import ffmpeg, painted
 FRAMES, HEIGHT, WIDTH = 24, 48, 64
 SLOW_S, REFERENCE_S = 5.0, 60.0
 MEMORY = 3 << 30
+BATCH = 16
+MANY_ERRORS = 69  # the program's exit code when more packets failed than not
 X264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "8", "-bf", "2"]
 X265 = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "keyint=8:pools=1:log-level=0"]
 MPEG4 = ["-c:v", "mpeg4", "-q:v", "4", "-g", "8"]
 VPX = ["-g", "8", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "300k"]
+
+Pictures: TypeAlias = npt.NDArray[np.uint8]
 
 CLIPS = {
     "h264_moov_first.mp4": [*X264, "-movflags", "+faststart"],
@@ -110,15 +116,24 @@ def mutant(case: int, folder: Path, to: Path) -> Path:
     return path
 
 
-def reference(path: Path, to: Path) -> npt.NDArray[np.uint8]:
-    """What the ffmpeg program decodes, without loss and through the same colour conversion."""
-    lossless = to / "reference.mkv"
-    lossless.unlink(missing_ok=True)
-    command = ["ffmpeg", "-nostdin", "-y", "-v", "quiet", "-threads", "1", "-i", str(path)]
-    # Only one of them takes odd sizes, only the other one full range.
-    codec = ["libx264", "-qp", "0"] if "mjpeg" in path.name else ["ffv1"]
-    command += ["-map", "0:V:0", "-vsync", "passthrough", "-c:v", *codec, str(lossless)]
-    subprocess.run(command, timeout=REFERENCE_S, check=False)
+def references(paths: list[Path], to: Path) -> list[Pictures]:
+    """What the ffmpeg program decodes of each, without loss, through the same colour conversion."""
+    outputs = [to / f"reference_{k}.mkv" for k in range(len(paths))]
+    command = ["ffmpeg", "-nostdin", "-y", "-v", "quiet"]
+    for path in paths:
+        command += ["-threads", "1", "-i", str(path)]
+    for k, output in enumerate(outputs):
+        output.unlink(missing_ok=True)
+        whole = ["-map", f"{k}:V:0", "-vsync", "passthrough", "-c:v", "rawvideo"]
+        command += [*whole, str(output)]
+    done = subprocess.run(command, timeout=REFERENCE_S, check=False)
+    if len(paths) > 1 and done.returncode not in (0, MANY_ERRORS):
+        # One of them stopped the program, and with it the decoding of the others.
+        return [references([path], to)[0] for path in paths]
+    return [pictures_of(output) for output in outputs]
+
+
+def pictures_of(lossless: Path) -> Pictures:
     try:
         shown = video.probe(lossless).frames
         return video.sample_frames(lossless, indices=range(shown), size=(HEIGHT, WIDTH)).data
@@ -126,41 +141,72 @@ def reference(path: Path, to: Path) -> npt.NDArray[np.uint8]:
         return np.empty((0, HEIGHT, WIDTH, 3), np.uint8)
 
 
-def examine(case: int, folder: Path, to: Path) -> str:
-    """Read a damaged clip; the verdict is `refused`, `flagged`, `clean` or a sentence."""
-    path = mutant(case, folder, to)
-    begun = time.monotonic()
-    try:
-        shown = video.probe(path).frames
-        if shown > 10_000:
-            some = video.sample_frames(path, 4, size=16, on_error="black", threads=1)
-            return "flagged" if some.report else f"{shown} frames out of {FRAMES}"
-        got = video.sample_frames(
-            path, indices=range(shown), size=(HEIGHT, WIDTH), on_error="black", threads=1
-        )
-    except video.VideoError:
-        got = None
-    if (seconds := time.monotonic() - begun) > SLOW_S:
-        return f"took {seconds:.1f} s"
-    if got is None:
-        return "refused"
+def misplaced(got: video.Frames, truth: Pictures) -> str | None:
+    """Compare every run of frames that the report does not name with what ffmpeg decodes.
+
+    A run must stand there as it is: bit for bit, nothing left out, behind the run before.
+    """
     named = {*got.report.missing, *got.report.concealed}
-    truth = iter(enumerate(picture.tobytes() for picture in reference(path, to)))
-    for index in range(shown):
-        picture = got.data[index].tobytes()
-        if index not in named and not any(picture == other for _, other in truth):
-            return f"frame {index} of {shown} is not named, and not what ffmpeg decodes"
-    return "flagged" if named or got.report.warnings else "clean"
+    decoded = [picture.tobytes() for picture in truth]
+    at = 0
+    for good, run in groupby(range(len(got.data)), lambda index: index not in named):
+        if good:
+            indices = list(run)
+            pictures = [got.data[index].tobytes() for index in indices]
+            ends = range(at + len(pictures), len(decoded) + 1)
+            end = next((e for e in ends if decoded[e - len(pictures) : e] == pictures), None)
+            if end is None:
+                which = f"{indices[0]} to {indices[-1]} of {len(got.data)}"
+                return f"frames {which} are not named, and not what ffmpeg decodes"
+            at = end
+    return None
+
+
+def examine(cases: Sequence[int], folder: Path, to: Path) -> list[str]:
+    """Read damaged clips; the verdict on each is `refused`, `flagged`, `clean` or a sentence."""
+    verdicts: dict[int, str] = {}
+    read: dict[int, tuple[Path, video.Frames]] = {}
+    for case in cases:
+        room = to / str(case)
+        room.mkdir()
+        path = mutant(case, folder, room)
+        begun = time.monotonic()
+        try:
+            shown = video.probe(path).frames
+            if shown > 10_000:
+                some = video.sample_frames(path, 4, size=16, on_error="black", threads=1)
+                verdicts[case] = "flagged" if some.report else f"{shown} frames out of {FRAMES}"
+            else:
+                read[case] = (
+                    path,
+                    video.sample_frames(
+                        path,
+                        indices=range(shown),
+                        size=(HEIGHT, WIDTH),
+                        on_error="black",
+                        threads=1,
+                    ),
+                )
+        except video.VideoError:
+            verdicts[case] = "refused"
+        if (seconds := time.monotonic() - begun) > SLOW_S:
+            verdicts[case] = f"took {seconds:.1f} s"
+    # The program takes longer to start than to decode.
+    truths = references([path for path, _ in read.values()], to) if read else []
+    for (case, (_, got)), truth in zip(read.items(), truths, strict=True):
+        fine = "flagged" if got.report or got.report.warnings else "clean"
+        verdicts.setdefault(case, misplaced(got, truth) or fine)
+    return [verdicts[case] for case in cases]
 
 
 def serve(pipe: Connection, folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    with tempfile.TemporaryDirectory() as room:
-        while (case := pipe.recv()) is not None:
+    while (cases := pipe.recv()) is not None:
+        with tempfile.TemporaryDirectory() as room:
             try:
-                pipe.send(examine(case, folder, Path(room)))
+                pipe.send(examine(cases, folder, Path(room)))
             except Exception as error:  # whatever it is, it is a finding
-                pipe.send(f"{type(error).__name__}: {error}")
+                pipe.send([f"{type(error).__name__}: {error}"] * len(cases))
 
 
 class Worker:
@@ -177,20 +223,21 @@ class Worker:
         self.process.start()
         theirs.close()
 
-    def __call__(self, case: int) -> str:
-        self.pipe.send(case)
-        if self.pipe.poll(SLOW_S + REFERENCE_S):
+    def __call__(self, cases: Sequence[int]) -> list[str]:
+        self.pipe.send(cases)
+        verdict = "no answer"
+        if self.pipe.poll(SLOW_S * len(cases) + REFERENCE_S):
             try:
-                return str(self.pipe.recv())
+                return list(self.pipe.recv())
             except EOFError:
                 self.process.join()
                 verdict = f"crash with exit code {self.process.exitcode}"
-        else:
-            verdict = "no answer"
-            self.process.kill()
-            self.process.join()
+        self.process.kill()
+        self.process.join()
         self.start()
-        return verdict
+        if len(cases) == 1:
+            return [verdict]
+        return [self([case])[0] for case in cases]
 
     def stop(self) -> None:
         self.pipe.send(None)
@@ -212,16 +259,19 @@ def fuzz(cases: range, folder: Path, workers: int = 2) -> Iterator[Finding]:
     for worker in crew:
         idle.put(worker)
 
-    def judge(case: int) -> Finding:
+    def judge(batch: range) -> list[Finding]:
         worker = idle.get()
         try:
-            return Finding(case, names[case % len(names)], worker(case))
+            verdicts = worker(batch)
         finally:
             idle.put(worker)
+        return [Finding(c, names[c % len(names)], v) for c, v in zip(batch, verdicts, strict=True)]
 
+    batches = [cases[k : k + BATCH] for k in range(0, len(cases), BATCH)]
     try:
         with ThreadPoolExecutor(workers) as pool:
-            yield from pool.map(judge, cases)
+            for findings in pool.map(judge, batches):
+                yield from findings
     finally:
         for worker in crew:
             worker.stop()

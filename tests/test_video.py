@@ -571,7 +571,7 @@ def test_child_processes_get_the_same_bytes(clips: Callable[[str], Path], method
 def test_ctrl_c_ends_a_long_decode_at_once(tmp_path: Path) -> None:
     path = tmp_path / "long.mp4"
     ffmpeg(
-        *("-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=20"),
+        *("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=30:duration=10"),
         *("-c:v", "libx264", "-preset", "ultrafast", "-g", "600", path),
     )
     code = f"""
@@ -582,7 +582,7 @@ for _ in range(3):
     print("ready", flush=True)
     try:
         while True:
-            video.sample_frames({str(path)!r}, indices=[599], size=64, threads=1)
+            video.sample_frames({str(path)!r}, indices=[299], size=64, threads=1)
     except KeyboardInterrupt:
         print("interrupted", time.monotonic(), flush=True)
 """

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pybench import video
+from tests.field_coded import field_coded
 from tests.painted import check_every_frame, ffmpeg, numbers, painted, truth
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
@@ -75,6 +76,11 @@ ENCODED = {
     "theora_ogg": ("ogv", ["-c:v", "libtheora", "-q:v", "9", "-g", "9"]),
     "prores_mov": ("mov", ["-c:v", "prores", "-pix_fmt", "yuv422p10le"]),
     "ffv1_mkv": ("mkv", ["-c:v", "ffv1"]),
+    "h264_grey": ("mp4", [*X264, "-pix_fmt", "gray"]),
+    "hevc_four_two_two": ("mkv", [*X265, "-pix_fmt", "yuv422p10le"]),
+    "vp9_alpha_webm": ("webm", [*VP9, "-pix_fmt", "yuva420p"]),
+    "png_alpha_mov": ("mov", ["-c:v", "png", "-pix_fmt", "rgba"]),
+    "gif": ("gif", ["-c:v", "gif", "-pix_fmt", "rgb8"]),
 }
 
 
@@ -133,6 +139,34 @@ def patched(path: Path, to: Path, *changes: tuple[bytes, int, bytes]) -> Path:
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """H.264 with B-frames and five closed groups in an MP4 whose moov comes last."""
     return encode(tmp_path_factory.mktemp("plain") / "plain.mp4", X264)
+
+
+@pytest.mark.parametrize("extension", ["h264", "mkv", "avi", "ts"])
+def test_two_fields_are_one_frame(tmp_path: Path, extension: str) -> None:
+    """Also where each field is a packet with a time of its own."""
+    raw, path = tmp_path / "fields.h264", tmp_path / f"remuxed.{extension}"
+    raw.write_bytes(field_coded(painted(24, 96, 160)[..., 0]))
+    ffmpeg("-fflags", "+genpts", "-r", "25", "-i", raw, "-c", "copy", path)
+    assert truth(path, 96, 160) == list(range(24))
+    assert video.probe(path).frames == 24
+    for threads in (1, 2):
+        got = video.sample_frames(path, indices=range(24), threads=threads)
+        assert numbers(got.data) == list(range(24)) and not got.report
+
+
+@pytest.mark.parametrize("seconds", ["0.1", "0.333", "0.61"])
+@pytest.mark.parametrize("extension", ["mp4", "mkv"])
+def test_a_cut_may_begin_with_an_open_group(
+    clip: Callable[[str], Path], tmp_path: Path, extension: str, seconds: str
+) -> None:
+    """Its leading pictures cannot be decoded, and FFmpeg holds them back."""
+    path = tmp_path / f"cut.{extension}"
+    whole = clip("h264_deep_references")
+    ffmpeg("-ss", seconds, "-i", whole, "-c", "copy", "-use_editlist", "0", path)
+    got = check(path)
+    for k in range(len(got.data)):
+        alone = video.sample_frames(path, indices=[k], threads=1)
+        np.testing.assert_array_equal(alone.data[0], got.data[k])
 
 
 # Headers that lack something, or lie
@@ -275,6 +309,30 @@ def test_sizes_may_be_odd(tmp_path: Path, name: str) -> None:
     assert got.data.shape[1:3] == (125, 163) and numbers(got.data) == expected
     small = video.sample_frames(path, 8, size=(61, 87))
     assert numbers(small.data) == small.indices.tolist()
+
+
+@pytest.mark.parametrize("extension", ["h264", "mp4"])
+def test_a_crop_in_the_stream_is_applied(tmp_path: Path, extension: str) -> None:
+    crop = "h264_metadata=crop_right=20:crop_bottom=18"
+    path = encode(tmp_path / f"cropped.{extension}", [*X264, "-bsf:v", crop])
+    raw = ffmpeg("-i", path, "-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-")
+    expected = np.frombuffer(raw, np.uint8).reshape(FRAMES, 110, 140).astype(float)
+    got = video.sample_frames(path, indices=range(FRAMES))
+    assert (video.probe(path).height, video.probe(path).width) == (110, 140)
+    assert np.abs(got.data.mean(axis=3) - expected).mean() < 12
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 16), (16, 2), (3, 5), (8, 4096)])
+@pytest.mark.parametrize("name", ["mpeg4.avi", "mpeg4.mp4", "vp9.webm", "h264.mkv", "av1.mp4"])
+def test_sizes_may_be_tiny(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    path = encode(tmp_path / name, ODD[name], size)
+    height, width = size
+    raw = ffmpeg("-i", path, "-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-")
+    expected = np.frombuffer(raw, np.uint8).reshape(FRAMES, height, width).astype(float)
+    got = video.sample_frames(path, indices=range(FRAMES))
+    assert got.data.shape[1:3] == size and not got.report
+    assert np.abs(got.data.mean(axis=3) - expected).mean() < 12
+    assert video.sample_frames(path, 3, size=(7, 9)).data.shape == (3, 7, 9, 3)
 
 
 @pytest.mark.parametrize("name", [*ODD, "h264.ts", "h264.avi", "mpeg2.mpg", "hevc.ts"])

@@ -14,7 +14,17 @@ import pytest
 
 from pybench import video
 from tests import fuzz_video
-from tests.fuzz_video import CLIPS, FRAMES, HEIGHT, WIDTH, fuzz, make_clips, reference
+from tests.fuzz_video import (
+    CLIPS,
+    FRAMES,
+    HEIGHT,
+    WIDTH,
+    fuzz,
+    make_clips,
+    misplaced,
+    references,
+)
+from tests.painted import ffmpeg, painted
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
 
@@ -63,10 +73,7 @@ def test_what_is_not_named_is_what_ffmpeg_decodes(folder: Path, tmp_path: Path, 
             )
         except video.VideoError:
             continue
-        named = {*got.report.missing, *got.report.concealed}
-        decoded = iter(picture.tobytes() for picture in reference(path, tmp_path))
-        for index in sorted({*range(shown)} - named):
-            assert any(got.data[index].tobytes() == other for other in decoded), (number, index)
+        assert misplaced(got, references([path], tmp_path)[0]) is None, number
 
 
 # In AV1 a wrong byte is often another picture that is just as valid; the end of the HEVC film is
@@ -87,6 +94,38 @@ def test_a_damaged_block_is_noticed(folder: Path, tmp_path: Path, name: str, dam
         except video.VideoError:
             continue
         assert report or report.warnings, number
+
+
+@pytest.mark.parametrize("extension", ["mkv", "ts", "flv", "mp4"])
+def test_packets_that_got_lost_leave_a_gap(tmp_path: Path, extension: str) -> None:
+    """Pictures that need no other are lost without any complaint of the decoder."""
+    whole, part = tmp_path / f"whole.{extension}", tmp_path / f"part.{extension}"
+    alone = ["-c:v", "libx264", "-preset", "veryfast", "-g", "1", "-pix_fmt", "yuv420p"]
+    one_by_one = ["-movflags", "frag_every_frame+empty_moov"] if extension == "mp4" else []
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "25"]
+    raw = painted(FRAMES, HEIGHT, WIDTH).tobytes()
+    ffmpeg(*source, "-i", "-", *alone, *one_by_one, whole, stdin=raw)
+    assert not any("room" in warning for warning in video.probe(whole).warnings)
+    lose = ["-bsf:v", "noise=amount=0:drop='between(n,9,11)'"]
+    ffmpeg("-i", whole, "-c", "copy", "-copyts", *lose, *one_by_one, part)
+    assert video.probe(part).frames == FRAMES - 3
+    assert any("room for 3 more" in warning for warning in video.probe(part).warnings)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_fragment_whose_header_is_destroyed_is_noticed(
+    folder: Path, tmp_path: Path, which: int
+) -> None:
+    data = bytearray((folder / "h264_fragmented.mp4").read_bytes())
+    at = [k for k in range(len(data)) if data[k : k + 4] == b"moof"][which]
+    data[at - 4 : at + 4] = b"\x9a" * 8
+    path = tmp_path / "part.mp4"
+    path.write_bytes(data)
+    try:
+        warnings = video.probe(path).warnings
+    except video.VideoError as error:
+        warnings = (str(error),)
+    assert any("no fragment begins at byte" in warning for warning in warnings)
 
 
 LIES = """

@@ -85,7 +85,7 @@ class _Line:
 
 @dataclass
 class _Found:
-    """Lists that were read: their lines, and what was wrong in them."""
+    """Lists that were read: their lines, what was wrong in them, and frames said elsewhere."""
 
     lists: list[Path] = field(default_factory=list)
     lines: list[_Line] = field(default_factory=list)
@@ -223,10 +223,9 @@ def _two_streams(found: _Found, by_name: dict[str, Path]) -> None:
 
 
 def _test_list(by_name: dict[str, Path], kind: str) -> str:
-    """Name of the test list of a kind; the second version replaces the first."""
-    return next((n for n in (f"test_{kind}v2.txt", f"test_{kind}.txt") if n in by_name), "") or (
-        f"test_{kind}v2.txt"
-    )
+    """Name of the test list of a kind: the second version, unless only the first is there."""
+    first, second = f"test_{kind}.txt", f"test_{kind}v2.txt"
+    return first if first in by_name and second not in by_name else second
 
 
 def _timed(line: str) -> tuple[str, int, list[int]] | None:

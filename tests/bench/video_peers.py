@@ -6,7 +6,7 @@
 A timed call opens the file, plans, decodes and returns (T, H, W, 3) uint8. Each reader works in
 processes of its own, as their copies of FFmpeg get into each other's way in one. The rounds are
 interleaved and rotated; a timing that other work on the machine disturbed is taken again. Readers
-that are not installed are left out; `--python` names an interpreter that has them.
+that cannot be loaded are left out; `--python` names an interpreter that has them.
 """
 
 import argparse
@@ -248,6 +248,7 @@ def start(names: Iterable[str], python: str, processes: int = 1) -> dict[str, li
         own = sys.executable if READERS[name][0] == OURS else python
         first = Worker(name, own)
         if "error" in first.hello:
+            print(f"{name} is left out: {first.hello['error']}")
             first.close()
             continue
         workers[name] = [first, *(Worker(name, own) for _ in range(processes - 1))]

@@ -431,7 +431,14 @@ impl Known {
         abort: &AtomicBool,
     ) -> std::result::Result<(), Code> {
         let (announced, read) = (self.stream.header_frames, self.index.entries.len());
-        let timed = self.index.order == Order::Presentation;
+        if self.index.order == Order::Presentation {
+            self.look_at_head(path, abort)?;
+        }
+        if self.index.order == Order::Decoder {
+            self.warnings.push(
+                "timestamps do not order the pictures: decoded in full to number them".into(),
+            );
+        }
         if self.stream.format == "avi" && (announced > read || shortfall.is_some()) {
             // Without its index every packet counts as a keyframe, and lost packets move the others
             // away from what the index says of them.
@@ -442,34 +449,17 @@ impl Known {
                 ));
             }
         }
-        if self.index.order == Order::Presentation
-            && let Some(head) = self.index.doubtful_head()
-        {
-            let mut came_out = HashSet::new();
-            let packets = head.start..=head.end - 1;
-            self.session(path, abort)?
-                .run(packets, None, &mut |frame| {
-                    came_out.extend(frame.pts());
-                    Ok(ControlFlow::Continue(()))
-                })?;
-            let before = self.index.len();
-            self.index.hide(head, &came_out);
-            let gone = before - self.index.len();
-            if gone > 0 {
+        if self.index.order == Order::Presentation && announced < read {
+            let gaps = self.index.gaps();
+            if gaps > 0 {
                 self.warnings.push(format!(
-                    "{gone} frames at the start need pictures that are not in the file"
+                    "the timestamps leave room for {gaps} more frames: the container may have lost them"
                 ));
             }
         }
         self.frames = match self.index.order {
             Order::Presentation => self.index.len(),
             Order::Decoder => {
-                if !timed {
-                    self.warnings.push(
-                        "timestamps do not order the pictures: decoded in full to number them"
-                            .into(),
-                    );
-                }
                 let frames = self.count(path, abort)?;
                 self.clock = self.index.decoding_times(frames);
                 frames
@@ -493,6 +483,43 @@ impl Known {
         Ok(())
     }
 
+    /// Decodes the first group if its packets do not tell which pictures come out of them.
+    fn look_at_head(&mut self, path: &Path, abort: &AtomicBool) -> std::result::Result<(), Code> {
+        let Some(head) = self.index.doubtful_head(self.stream.interlaced) else {
+            return Ok(());
+        };
+        let mut came_out = HashSet::new();
+        // Up to the keyframe behind them: draining ends at the first picture that FFmpeg holds back,
+        // with others still waiting.
+        let behind = self.index.entries.get(head.end).map(|key| key.pts);
+        let everything = 0..=self.index.entries.len() - 1;
+        let damaged = self
+            .session(path, abort)?
+            .run(everything, None, &mut |frame| {
+                came_out.extend(frame.pts());
+                let done = frame.pts().zip(behind).is_some_and(|(at, key)| at >= key);
+                Ok(if done {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                })
+            })?;
+        if self.stream.interlaced && damaged.is_empty() && !self.index.follows(&head, &came_out) {
+            // Each of the two fields of a picture is a packet, with a time of its own.
+            self.index.order = Order::Decoder;
+            return Ok(());
+        }
+        let before = self.index.len();
+        self.index.hide(head, &came_out);
+        let gone = before - self.index.len();
+        if gone > 0 {
+            self.warnings.push(format!(
+                "{gone} frames at the start need pictures that are not in the file"
+            ));
+        }
+        Ok(())
+    }
+
     /// How many pictures a full decode gives.
     fn count(&self, path: &Path, abort: &AtomicBool) -> std::result::Result<usize, Code> {
         let mut count = 0;
@@ -509,7 +536,7 @@ impl Known {
         path: &'a Path,
         abort: &'a AtomicBool,
     ) -> std::result::Result<Session<'a>, Code> {
-        Session::open(path, &self.index, &self.parameters, 1, abort)
+        Session::open(path, &self.index, &self.parameters, 1, false, abort)
     }
 
     fn pictureless(&self, path: &Path) -> Error {

@@ -12,6 +12,7 @@ pub(crate) struct Session<'a> {
     index: &'a Index,
     parameters: &'a Parameters,
     threads: usize,
+    jumps: bool,
     packets: Packets<'a>,
     decoder: Decoder,
     frame: Frame,
@@ -30,19 +31,22 @@ pub(crate) struct Skip<'s> {
 }
 
 impl<'a> Session<'a> {
+    /// `jumps`: stretches in the middle will be asked for, not only the first one.
     pub(crate) fn open(
         path: &'a Path,
         index: &'a Index,
         parameters: &'a Parameters,
         threads: usize,
+        jumps: bool,
         abort: &'a AtomicBool,
     ) -> Result<Self, Code> {
         Ok(Self {
             index,
             parameters,
             threads,
+            jumps,
             packets: Packets::open(path, index, abort)?,
-            decoder: Decoder::open(parameters, threads)?,
+            decoder: Decoder::open(parameters, threads, jumps)?,
             frame: Frame::new()?,
             used: false,
             tainted: false,
@@ -65,7 +69,7 @@ impl<'a> Session<'a> {
         on_picture: &mut dyn FnMut(&mut Frame) -> Answer,
     ) -> Result<Vec<usize>, Code> {
         if std::mem::take(&mut self.tainted) {
-            self.decoder = Decoder::open(self.parameters, self.threads)?;
+            self.decoder = Decoder::open(self.parameters, self.threads, self.jumps)?;
         } else if std::mem::replace(&mut self.used, true) {
             self.decoder.flush();
         }

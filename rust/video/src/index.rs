@@ -79,16 +79,13 @@ impl Index {
         let mut entries = Vec::new();
         let mut locator = Locator::new(file);
         let mut timed = true;
-        let mut broken = false;
-        loop {
+        let broken = loop {
             match demuxer.read(&mut packet) {
                 Ok(true) => {}
-                Ok(false) => break,
+                // A container that finds nothing readable any more only says so in the log.
+                Ok(false) => break demuxer.doubts(&packet),
                 Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
-                Err(_) => {
-                    broken = true;
-                    break;
-                }
+                Err(_) => break true,
             }
             let empty = packet.bytes().is_empty();
             let shown = !packet.is_discarded() && !hidden(&stream.codec, packet.bytes());
@@ -105,7 +102,7 @@ impl Index {
                 empty,
                 corrupt: demuxer.doubts(&packet) || packet.is_corrupt(),
             });
-        }
+        };
         let order = if timed && tells_the_truth(&entries, stream) {
             Order::Presentation
         } else {
@@ -169,6 +166,34 @@ impl Index {
             .find(|times| times.len() == frames && times.is_sorted())
     }
 
+    /// How many more frames the timestamps leave room for, if they are else as regular as a clock.
+    ///
+    /// A frame that declares to be shown for longer than the others takes up its room.
+    pub(crate) fn gaps(&self) -> i64 {
+        let steps: Vec<(i64, i64)> = self
+            .shown
+            .windows(2)
+            .map(|pair| {
+                let (this, next) = (&self.entries[pair[0]], &self.entries[pair[1]]);
+                (next.pts.saturating_sub(this.pts), this.duration)
+            })
+            .collect();
+        let mut sorted: Vec<i64> = steps.iter().map(|step| step.0).collect();
+        sorted.sort_unstable();
+        let usual = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
+        // Coarse ticks make the steps differ by one.
+        let even = |&&(step, _): &&(i64, i64)| (step - usual).abs() <= 1 + usual / 50;
+        if usual == 0 || steps.iter().filter(even).count() * 8 < steps.len() * 7 {
+            return 0;
+        }
+        let long = |ticks: i64| ticks > usual + usual / 2;
+        steps
+            .iter()
+            .filter(|&&(step, duration)| long(step) && !long(duration))
+            .map(|&(step, _)| (step + usual / 2) / usual - 1)
+            .sum()
+    }
+
     /// How many keyframes there are.
     pub(crate) fn keyframes(&self) -> usize {
         self.entries.iter().filter(|entry| entry.key).count()
@@ -211,13 +236,22 @@ impl Index {
     }
 
     /// Pictures at the very start that are shown before the first keyframe, or decoded before it,
-    /// may never come out: the packets to decode in order to know.
-    pub(crate) fn doubtful_head(&self) -> Option<std::ops::Range<usize>> {
+    /// may never come out; and of interlaced ones each field may be a packet: those to decode in
+    /// order to know.
+    pub(crate) fn doubtful_head(&self, interlaced: bool) -> Option<std::ops::Range<usize>> {
         let mut keys = (0..self.entries.len()).filter(|&i| self.entries[i].key);
         let first = keys.next()?;
         let end = keys.next().unwrap_or(self.entries.len());
         let leading = |entry: &Entry| entry.shown && entry.pts < self.entries[first].pts;
-        (first > 0 || self.entries[..end].iter().any(leading)).then_some(0..end)
+        let doubtful = interlaced || first > 0 || self.entries[..end].iter().any(leading);
+        doubtful.then_some(0..end)
+    }
+
+    /// Did every packet give a picture, from the first keyframe on?
+    pub(crate) fn follows(&self, head: &std::ops::Range<usize>, came_out: &HashSet<i64>) -> bool {
+        let mut head = self.entries[head.clone()].iter();
+        let start = head.clone().find(|entry| entry.key).map(|key| key.pts);
+        head.all(|entry| !entry.shown || Some(entry.pts) < start || came_out.contains(&entry.pts))
     }
 
     /// Takes packets out of the numbering that gave no picture.
@@ -312,15 +346,15 @@ impl<'f> Locator<'f> {
 /// Are the timestamps those of the pictures that the packets hold?
 fn tells_the_truth(entries: &[Entry], stream: &Stream) -> bool {
     let iso = stream.format.contains("mp4");
-    let whole_frames = iso || stream.format.contains("matroska");
+    let matroska = stream.format.contains("matroska");
     let times: HashSet<i64> = entries.iter().filter(|e| e.shown).map(|e| e.pts).collect();
     let unique = times.len() == entries.iter().filter(|entry| entry.shown).count();
     let ordered = entries.iter().filter_map(|entry| entry.dts).is_sorted();
     // A container without reordering information gives both times alike.
     let unordered = entries.iter().all(|entry| entry.dts == Some(entry.pts));
     let guessed = stream.reorders && (unordered || stream.format == "avi");
-    // Elsewhere the two fields of a picture may come as two packets.
-    let fields = stream.interlaced && !whole_frames;
+    // Elsewhere the two fields of a picture may come as two packets; here they seldom do.
+    let fields = stream.interlaced && !iso && !matroska;
     unique && ordered && !guessed && !fields && !stream.untimed && entries.iter().any(|e| e.key)
 }
 
@@ -398,6 +432,22 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_gap_in_a_regular_clip_is_room_for_frames() {
+        let times = |skip: &[i64]| -> Vec<(i64, bool)> {
+            let kept = (0..30).filter(|k| !skip.contains(k));
+            kept.map(|k| (k * 100 / 3, k == 0)).collect()
+        };
+        assert_eq!(index_of(&times(&[])).gaps(), 0);
+        assert_eq!(index_of(&times(&[7, 8, 20])).gaps(), 3);
+        // Frames of a clip that varies are where they should be.
+        assert_eq!(index_of(&times(&[3, 7, 11, 15, 19])).gaps(), 0);
+        let mut paused = index_of(&times(&[7, 8]));
+        paused.entries[6].duration = 100;
+        assert_eq!(paused.gaps(), 0);
+        assert_eq!(index_of(&[(0, true)]).gaps(), 0);
+    }
+
+    #[test]
     fn ranks_follow_the_presentation_times() {
         let index = index_of(&[(0, true), (30, false), (10, false), (20, false)]);
         assert_eq!(
@@ -411,15 +461,24 @@ pub(crate) mod tests {
     #[test]
     fn only_a_head_with_leading_pictures_is_in_doubt() {
         assert_eq!(
-            index_of(&[(0, true), (2, false), (1, false)]).doubtful_head(),
+            index_of(&[(0, true), (2, false), (1, false)]).doubtful_head(false),
             None
         );
         let open = index_of(&[(2, true), (0, false), (1, false), (3, true), (4, false)]);
-        assert_eq!(open.doubtful_head(), Some(0..3));
+        assert_eq!(open.doubtful_head(false), Some(0..3));
         assert_eq!(
-            index_of(&[(0, false), (1, true)]).doubtful_head(),
+            index_of(&[(0, false), (1, true)]).doubtful_head(false),
             Some(0..2)
         );
+    }
+
+    #[test]
+    fn a_head_whose_packets_give_fewer_pictures_holds_fields() {
+        let fields = index_of(&[(1, true), (0, false), (2, false), (3, false), (4, true)]);
+        let head = fields.doubtful_head(true).expect("interlaced");
+        assert_eq!(head, 0..4);
+        assert!(fields.follows(&head, &HashSet::from([1, 2, 3])));
+        assert!(!fields.follows(&head, &HashSet::from([1, 3])));
     }
 
     #[test]

@@ -134,6 +134,21 @@ pub(crate) struct Stretch {
     pub ranks: Vec<usize>,
 }
 
+impl Stretch {
+    /// The most pictures that wait in a decoder for their turn.
+    const DELAY: usize = 32;
+
+    /// The same with so many more packets that no wanted picture waits when they end.
+    pub(crate) fn prolonged(&self, index: &Index) -> Self {
+        let last = index.entries.len() - 1;
+        let end = last.min(self.packets.end() + Self::DELAY);
+        Self {
+            packets: *self.packets.start()..=end,
+            ranks: self.ranks.clone(),
+        }
+    }
+}
+
 /// Groups ascending ranks by the keyframe from which each can be decoded.
 pub(crate) fn stretches(index: &Index, ranks: impl IntoIterator<Item = usize>) -> Vec<Stretch> {
     let mut found: Vec<Stretch> = Vec::new();

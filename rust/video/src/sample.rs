@@ -161,7 +161,7 @@ impl<'a> Passes<'a> {
         let queue = Mutex::new(stretches.into_iter().zip(rooms));
         let left = Mutex::new(Wanted::new());
         let work = || {
-            let mut session = self.session(crew.decoder_threads)?;
+            let mut session = self.session(crew.decoder_threads, true)?;
             let mut painter = self.painter();
             loop {
                 // Released before decoding: a `while let` would hold the lock.
@@ -170,6 +170,12 @@ impl<'a> Passes<'a> {
                     return Ok(());
                 };
                 self.stretch(&mut session, &mut painter, &stretch, &mut rooms)?;
+                if !rooms.is_empty() {
+                    // Draining ends at the first picture that FFmpeg holds back, perhaps a leading
+                    // one of an open GOP, with others still waiting.
+                    let longer = stretch.prolonged(self.index);
+                    self.stretch(&mut session, &mut painter, &longer, &mut rooms)?;
+                }
                 locked(&left).append(&mut rooms);
             }
         };
@@ -177,8 +183,15 @@ impl<'a> Passes<'a> {
         Ok(left.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn session(&self, threads: usize) -> std::result::Result<Session<'a>, Code> {
-        Session::open(self.path, self.index, self.parameters, threads, self.abort)
+    fn session(&self, threads: usize, jumps: bool) -> std::result::Result<Session<'a>, Code> {
+        Session::open(
+            self.path,
+            self.index,
+            self.parameters,
+            threads,
+            jumps,
+            self.abort,
+        )
     }
 
     /// Decodes one stretch and takes away the rooms it fills with whole pictures.
@@ -335,7 +348,7 @@ impl<'p, 'o> Sweep<'p, 'o> {
         let everything = 0..=index.entries.len() - 1;
         let refused = self
             .passes
-            .session(threads)?
+            .session(threads, false)?
             .run(everything, None, &mut |frame| self.picture(frame))?;
         self.damaged.extend(refused);
         let odd = !self.damaged.is_empty()

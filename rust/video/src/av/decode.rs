@@ -16,8 +16,12 @@ pub(crate) enum Received {
 }
 
 /// Notice violations of the format instead of decoding on regardless: MPEG-4 and its kin would
-/// otherwise show damage as if it were picture. Not `AV_EF_BUFFER`: old encoders pad their packets.
+/// otherwise show damage as if it were picture.
 const VIGILANCE: i32 = sys::AV_EF_CRCCHECK | sys::AV_EF_BITSTREAM | sys::AV_EF_CAREFUL;
+
+/// Bytes behind the picture are a violation, too. Old encoders pad their packets; FFmpeg's MPEG-4
+/// finds out with the first pictures whether this one does, and believes any packet until then.
+const SUSPICION: i32 = sys::AV_EF_BUFFER;
 
 /// Most pixels of a picture, 8192 x 8192: a header that lies must not cost the machine its memory.
 const MOST_PIXELS: i64 = 1 << 26;
@@ -124,7 +128,14 @@ impl Drop for Frame {
 
 impl Decoder {
     /// Opens a decoder for a stream. Undamaged pictures do not depend on the number of threads.
-    pub(crate) fn open(parameters: &Parameters, threads: usize) -> Result<Self, Code> {
+    ///
+    /// One that starts in the middle knows nothing of the encoder's habits: it had better be
+    /// suspicious, though it may complain of a whole picture.
+    pub(crate) fn open(
+        parameters: &Parameters,
+        threads: usize,
+        suspicious: bool,
+    ) -> Result<Self, Code> {
         let context = unopened(parameters)?;
         let mut complaints = Complaints::new()?;
         let raw = context.as_ptr();
@@ -134,7 +145,7 @@ impl Decoder {
             (*raw).pkt_timebase = parameters.tick();
             (*raw).thread_count = i32::try_from(threads).map_err(|_| Code::INVALID)?;
             (*raw).thread_type = sys::FF_THREAD_FRAME;
-            (*raw).err_recognition = VIGILANCE;
+            (*raw).err_recognition = VIGILANCE | if suspicious { SUSPICION } else { 0 };
             (*raw).max_pixels = MOST_PIXELS;
             Code::check(sys::avcodec_open2(raw, (*raw).codec, ptr::null_mut()))?;
         }

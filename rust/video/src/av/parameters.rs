@@ -161,7 +161,8 @@ impl Parameters {
         unsafe { std::slice::from_raw_parts(raw.extradata, raw.extradata_size.max(0) as usize) }
     }
 
-    /// Columns and rows that the stream itself announces in its first packet.
+    /// Columns and rows that the stream itself announces in its first packet; `None` when that is
+    /// interlaced: its fields may be packets of their own.
     pub(crate) fn announced(&self, packet: &[u8]) -> Option<(usize, usize)> {
         let size = i32::try_from(packet.len()).ok()?;
         let mut padded = packet.to_vec();
@@ -175,7 +176,7 @@ impl Parameters {
         let (mut out, mut out_size) = (ptr::null_mut(), 0);
         // SAFETY: parser and context are valid; the padded buffer outlives the call, and what `out`
         // may point to is not used. The parser is closed and not used afterwards.
-        let (width, height) = unsafe {
+        let (width, height, interlaced) = unsafe {
             let context = announced.as_ptr();
             ((*context).width, (*context).height) = (0, 0);
             // Whole pictures: nothing is to be searched for.
@@ -191,15 +192,21 @@ impl Parameters {
                 0,
                 0,
             );
-            let found = if (*parser).width > 0 {
+            let (width, height) = if (*parser).width > 0 {
                 ((*parser).width, (*parser).height)
             } else {
                 ((*context).width, (*context).height)
             };
+            let fields = [
+                sys::AVPictureStructure::TOP_FIELD,
+                sys::AVPictureStructure::BOTTOM_FIELD,
+            ];
+            let interlaced = fields.contains(&(*parser).picture_structure)
+                || (*parser).field_order.0 > sys::AVFieldOrder::PROGRESSIVE.0;
             sys::av_parser_close(parser);
-            found
+            (width, height, interlaced)
         };
         let size = (usize::try_from(width).ok()?, usize::try_from(height).ok()?);
-        (size.0 > 0 && size.1 > 0).then_some(size)
+        (size.0 > 0 && size.1 > 0 && !interlaced).then_some(size)
     }
 }
