@@ -489,42 +489,51 @@ def detection_again(images: int) -> Pair:
 # Pictures
 
 
-@row(
-    "read_images",
-    "10,000 JPEGs (400x300) -> 224x224 RGB",
-    "torchvision.io.decode_jpeg + v2.Resize in a DataLoader of 2 workers",
-    1,
-    10**4,
-    small=True,
-)
-def reading(n: int) -> Pair:
-    from torch.utils.data import DataLoader
+def reading(height: int, width: int, side: int) -> Callable[[int], Pair]:
+    def make(n: int) -> Pair:
+        from torch.utils.data import DataLoader
 
-    # A recorded call names the files, so they stay where they are.
-    folder = Path(tempfile.gettempdir()) / f"pybench-jpegs-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
-    files = [folder / f"{number}.jpg" for number in range(min(n, 100))]
-    for number, file in enumerate(files):
-        if file.exists():
-            continue
-        y, x = np.mgrid[:300, :400] / (5 + number)
-        waves = np.stack([np.sin(x + y), np.cos(x - 2 * y), np.sin(3 * x)], -1)
-        noise = 20 * draws().random((300, 400, 3))
-        picture = Image.fromarray((117 + 100 * waves + noise).astype(np.uint8))
-        picture.save(part := file.with_suffix(f".{os.getpid()}"), "JPEG", quality=90)
-        part.rename(file)
-    # The pages of a hundred files are as hot as those of ten thousand on any machine with memory.
-    paths = [str(files[number % len(files)]) for number in range(n)]
-    loader = DataLoader(Jpegs(paths), batch_size=64, num_workers=min(2, n))
-    return lambda: core.read_images(paths, (224, 224)), lambda: [len(batch) for batch in loader]
+        # A recorded call names the files, so they stay where they are.
+        folder = Path(tempfile.gettempdir()) / f"pybench-jpegs-{os.getuid()}-{width}x{height}"
+        folder.mkdir(exist_ok=True)
+        files = [folder / f"{number}.jpg" for number in range(min(n, 100))]
+        for number, file in enumerate(files):
+            if file.exists():
+                continue
+            y, x = np.mgrid[:height, :width] / (5 + number)
+            waves = np.stack([np.sin(x + y), np.cos(x - 2 * y), np.sin(3 * x)], -1)
+            noise = 20 * draws().random((height, width, 3))
+            picture = Image.fromarray((117 + 100 * waves + noise).astype(np.uint8))
+            picture.save(part := file.with_suffix(f".{os.getpid()}"), "JPEG", quality=90)
+            part.rename(file)
+        # The pages of a hundred files are as hot as those of ten thousand on a machine with memory.
+        paths = [str(files[number % len(files)]) for number in range(n)]
+        loader = DataLoader(Jpegs(paths, side), batch_size=64, num_workers=min(2, n))
+        return (
+            lambda: core.read_images(paths, (side, side)),
+            lambda: [len(batch) for batch in loader],
+        )
+
+    return make
+
+
+TORCHVISION = "torchvision.io.decode_jpeg + v2.Resize in a DataLoader of 2 workers"
+row("read_images", "10,000 JPEGs (400x300) -> 224x224 RGB", TORCHVISION, 1, 10**4)(
+    reading(300, 400, 224)
+)
+for few in (10, 1000):
+    thumbs = reading(24, 32, 16)
+    workloads.append(
+        Workload("read_images", f"{few} elements", TORCHVISION, 1, few, thumbs, fixed=True)
+    )
 
 
 class Jpegs(torch.utils.data.Dataset[torch.Tensor]):
     """What torchvision makes of some files."""
 
-    def __init__(self, paths: list[str]) -> None:
+    def __init__(self, paths: list[str], side: int) -> None:
         self.paths = paths
-        self.resize = v2.Resize((224, 224), antialias=True)
+        self.resize = v2.Resize((side, side), antialias=True)
 
     def __len__(self) -> int:
         return len(self.paths)

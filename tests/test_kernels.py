@@ -326,7 +326,6 @@ def test_suppression_keeps_the_best_of_each_crowd(seed: int, n: int, threshold: 
     assert alone.tolist() == suppressed(boxes, scores, threshold, np.zeros(n))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 15), st.sampled_from(["linear", "gaussian"]))
 def test_soft_suppression_lowers_what_overlaps_a_better_box(seed: int, n: int, decay: Any) -> None:
     rng = np.random.default_rng(seed)
