@@ -70,8 +70,9 @@ format: $(STAMPS)/python ## ruff and rustfmt
 	$(BIN)/ruff format
 	cargo fmt --all
 
-wheel: $(STAMPS)/python $(STAMPS)/apt-build ## abi3 wheel into dist/
-	$(BIN)/maturin build --release --locked --out dist
+# FFmpeg stays the system's: a copy of it in the wheel would need patchelf and bring its licences along.
+wheel: $(STAMPS)/python $(STAMPS)/apt-build ## abi3 wheel into dist/, for machines with FFmpeg
+	$(BIN)/maturin build --release --locked --auditwheel skip --out dist
 
 clean: ## what make made, except .venv
 	rm -rf target dist results/quick results/trials results/cache $(STAMPS)/build pybench/_core*.so

@@ -31,6 +31,7 @@ __all__ = [
     "philox",
     "plan_cutmix",
     "pr_curve",
+    "read_images",
     "roc_auc",
     "shuffle",
     "soft_nms",
@@ -101,11 +102,12 @@ def class_balanced_weights(
     """
 
 class _ConfusionF1(TypedDict):
-    confusion: NDArray[np.int64]
+    confusion: NDArray[Any]
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     f1: NDArray[np.float64]
     macro_f1: float | None
+    absent: int
 
 def roc_auc(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Any:
     r"""Area under the ROC curve: the chance that a positive outranks a negative, ties half.
@@ -145,26 +147,27 @@ def average_precision(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | 
         TypeError: As roc_auc.
     """
 
-def pr_curve(
-    truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+def pr_curve(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Any:
     """Precision and recall when every sample of at least a threshold is called positive.
 
     Args:
-        truth: (N,) integers or bool, 0 or 1.
-        scores: (N,) finite real numbers.
-        weights: (N,) finite real numbers >= 0. None weighs every sample 1.
+        truth: As roc_auc.
+        scores: As roc_auc.
+        weights: As roc_auc.
 
     Returns:
         precision (K + 1,), ending with 1; recall (K + 1,), falling to 0; thresholds (K,), the
-        distinct scores, rising. None without a positive sample.
+        distinct scores, rising. A list of C such triples for scores (N, C). None without a positive
+        sample.
 
     Raises:
         ValueError: As roc_auc.
         TypeError: As roc_auc.
     """
 
-def confusion_f1(truth: ArrayLike, predicted: ArrayLike, num_classes: int) -> _ConfusionF1:
+def confusion_f1(
+    truth: ArrayLike, predicted: ArrayLike, num_classes: int, weights: ArrayLike | None = None
+) -> _ConfusionF1:
     r"""Confusion matrix, and precision, recall and F1 of each class.
 
     .. math:: F_c = 2 TP_c / (2 TP_c + FP_c + FN_c)
@@ -173,14 +176,16 @@ def confusion_f1(truth: ArrayLike, predicted: ArrayLike, num_classes: int) -> _C
         truth: (N,) integers in [0, num_classes).
         predicted: (N,) integers in [0, num_classes).
         num_classes: C, in [1, 1024].
+        weights: (N,) finite real numbers >= 0. None weighs every sample 1.
 
     Returns:
-        confusion (C, C) int64, samples by true class (rows) and predicted class; precision, recall
-        and f1 (C,) as fractions, NaN where there is nothing to divide by; macro_f1, the mean F1
-        of the classes that are present or predicted, None without samples.
+        confusion (C, C), samples by true class (rows) and predicted class, int64; sums of weights,
+        float64, if there are any. precision, recall and f1 (C,) as fractions, NaN where there is
+        nothing to divide by; macro_f1, the mean F1 of the classes that are present or predicted,
+        None without samples; absent, the number of classes that are neither.
 
     Raises:
-        ValueError: Lengths differ, or a class is out of range (the first such is named).
+        ValueError: Lengths differ, or a class or weight is out of range (the first is named).
         TypeError: The classes are not integers.
     """
 
@@ -440,6 +445,27 @@ def mean_average_precision(
 
     Source: Lin et al., Microsoft COCO: Common objects in context, ECCV 2014, and its evaluation.
     **Deviations**: 1e-16 is not added to denominators; bands may be relative to the image.
+    """
+
+def read_images(paths: Iterable[str | PathLike[str]], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Decode JPEG and PNG files and resize them, in parallel.
+
+    Resizing is bilinear with antialiasing, as torchvision's and Pillow's: PNG differs from these by
+    at most 1 level, JPEG by some for how the decoder interpolates chroma. Pictures come as they are
+    stored: the orientation in EXIF is not applied. Transparency is dropped, grey becomes RGB, 16
+    bits become 8.
+
+    Args:
+        paths: N files.
+        size: Rows and columns of all pictures that come out.
+
+    Returns:
+        (N, H, W, 3) uint8, RGB.
+
+    Raises:
+        ValueError: A file cannot be read, is damaged, in CMYK or of more than 2**28 pixels (the
+            first such is named), or size is no pair of positive numbers.
+        TypeError: A path is none, or paths is a single one.
     """
 
 class _Bootstrap(TypedDict):

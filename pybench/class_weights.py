@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -22,6 +23,21 @@ Normalise: TypeAlias = Literal["sum_to_c", "none", "mean_one"]
 
 EFFECTIVE = "effective:"
 RULES = ("balanced", "inverse", "inverse_sqrt", f"{EFFECTIVE}0.999")
+
+
+@dataclass(frozen=True)
+class Reweighted:
+    """A loss that weighs classes by a rule of their counts, or by a list."""
+
+    weights: Weights = "balanced"
+
+    def __post_init__(self) -> None:
+        check_weights("weights", self.weights)
+
+    @property
+    def uses_counts(self) -> bool:
+        """Whether the weights come from the class counts."""
+        return isinstance(self.weights, str)
 
 
 def check_weights(name: str, weights: Weights) -> None:

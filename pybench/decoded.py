@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,8 @@ from numpy.typing import NDArray
 
 from pybench import video
 from pybench._core import kernel_sources
-from pybench.data.manifest import made
+from pybench.data.manifest import made, make_room
 
-BOUND_GIB = 20.0
-"""Bound of the folder, unless ``PYBENCH_CACHE_GIB`` says otherwise."""
 CHUNK = 64
 
 
@@ -58,7 +55,7 @@ def decoded_clips(
     needed = len(paths) * frames * size[0] * size[1] * 3
 
     def decode(work: Path) -> None:
-        _make_room(work.parent, needed)
+        make_room(work.parent, needed)
         _decode(paths, frames, size, work)
 
     folder = made(cache / "clips" / key, decode)
@@ -111,18 +108,3 @@ def _decode_chunk(
                     f"{path.name}: {len(clip.report.missing)} frames missing and "
                     f"{len(clip.report.concealed)} concealed; nearest frames used"
                 )
-
-
-def _make_room(folder: Path, wanted_bytes: int) -> None:
-    bound = float(os.environ.get("PYBENCH_CACHE_GIB", BOUND_GIB)) * 2**30
-    kept: list[tuple[float, int, Path]] = []
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.name.startswith("tmp-"):
-            used = sum(file.stat().st_size for file in entry.iterdir())
-            kept.append((entry.stat().st_mtime, used, entry))
-    total = sum(size for _, size, _ in kept) + wanted_bytes
-    for _, used, entry in sorted(kept):
-        if total <= bound:
-            break
-        shutil.rmtree(entry, ignore_errors=True)
-        total -= used

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from pybench.checks import require
 from pybench.types import Draw, SampleContext
 
+CELLS = 2**16
+
 
 @dataclass(frozen=True, eq=False)
 class Members:
@@ -88,13 +90,30 @@ def drawn_by_class(
         weights: (K,) >= 0, one per class of ``grouped``; all 0 is taken as all equal.
         rng: where the random numbers come from.
     """
-    total = weights.sum()
-    shares = weights / total if total > 0 else np.full(len(weights), 1 / len(weights))
-    # How often each class comes, then in random order: as one draw after another, but 3 times as
-    # fast, since the members of a class lie together.
-    times = rng.multinomial(len(context), shares)
-    drawn = grouped.draw(np.repeat(np.arange(len(shares)), times), rng)
-    return with_repeats_marked(rng.permutation(drawn), len(context))
+    rows = chosen(weights if weights.any() else np.ones(len(weights)), len(context), rng)
+    return with_repeats_marked(grouped.draw(rows, rng), len(context))
+
+
+def chosen(weights: NDArray[np.float64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """(size,) indices drawn independently, each with probability proportional to its weight.
+
+    Args:
+        weights: (K,) >= 0, not all 0.
+        size: number of draws.
+        rng: where the random numbers come from.
+    """
+    ends = np.cumsum(weights / weights.sum())
+    ends[np.flatnonzero(weights)[-1] :] = 1.0  # what rounding leaves is not of a class of weight 0
+    # The unit interval in 2^16 cells: nearly all lie within one share and are looked up, which is
+    # 8 times as fast as a search per draw. Only those with a border inside are searched.
+    borders = np.searchsorted(ends, np.arange(CELLS + 1) / CELLS, side="right")
+    mixed = borders[:-1] != borders[1:]
+    cells = rng.integers(CELLS, size=size, dtype=np.uint16)
+    drawn: NDArray[np.int64] = borders[:-1][cells]
+    searched = np.flatnonzero(mixed[cells])
+    at = (cells[searched] + rng.random(len(searched))) / CELLS
+    drawn[searched] = np.searchsorted(ends, at, side="right")
+    return drawn
 
 
 def dealt_in_turn(context: SampleContext, group: int, rng: np.random.Generator) -> Draw:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pybench import video
 from pybench._core import kernel_sources
 from pybench.data.problems import Problem
-from pybench.data.snippets import SNIPPET_FRAMES, Features, segmented
+from pybench.data.snippets import FRAMES, SNIPPET_FRAMES, Features, segmented
 from pybench.progress import Progress, Reporter
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Settings:
         weights: a file of the network's weights; None only together with ``random_weights``.
         random_weights: use an untrained network: for trying the way, not for results.
         crops: 1 is the centre; 10 are the centre, the corners, and these five mirrored.
-        segments: means over so many equal parts of the video instead of all its snippets, or None.
+        segments: means over so many equal parts of the video instead of all its snippets, or None;
+            ``frames.csv`` beside them then keeps the number of frames.
         device: ``"cpu"`` or ``"cuda"``.
         threads: of the decoder and of the network, each.
     """
@@ -190,6 +191,8 @@ def extract(
                 _save(_target(path, directory, out), made)
             progress.running.clear()
             reporter.update(name)
+    if settings.segments:
+        _write_frames(out / FRAMES, [v for v in videos if _made(v, _target(v, directory, out))])
     outcome.done, outcome.problems = progress.done, tuple(problems)
     outcome.wall_s = time.perf_counter() - began
     return outcome
@@ -306,6 +309,12 @@ def _crops(
         for top, left in (centre, *corners):
             crop = snippets[:, :, top : top + size[0], left : left + size[1]]
             yield np.ascontiguousarray(crop[:, :, :, ::step])
+
+
+def _write_frames(file: Path, videos: Sequence[Path]) -> None:
+    """Say how many frames each video has: features of segments no longer tell."""
+    rows = [f"{path.name},{video.probe(path).frames}\n" for path in videos]
+    file.write_text("".join(["path,frames\n", *rows]))
 
 
 def _save(target: Path, array: Features) -> None:

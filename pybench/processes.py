@@ -20,12 +20,12 @@ def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     torch once, when it starts, and must not be started by somebody who does not ask for it.
     """
     context = multiprocessing.get_context("spawn")
-    with main_hidden(), ProcessPoolExecutor(workers, context, _end_with_the_parent) as found:
+    with main_hidden(), ProcessPoolExecutor(workers, context, end_with_the_parent) as found:
         yield found
 
 
-def _end_with_the_parent() -> None:
-    """Keep a worker from waiting for work for ever when its parent was killed."""
+def end_with_the_parent() -> None:
+    """Let this process end when the one that started it is gone, however that one ended."""
 
     def watch() -> None:
         parent = multiprocessing.parent_process()

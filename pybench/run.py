@@ -194,10 +194,14 @@ def _decode_first(
 ) -> None:
     """Read the data once before the workers start, so that they share what is decoded."""
     first = {job.trial.model: job.trial for job in todo if job.trial.task == task}
+    said: set[str] = set()
     for model, trial in first.items():
         dataset = tasks.build(task).load(planned.data[task], trial.split, model, cache)
         counts = dataset.counts(dataset.splits["train"])
         sizes = ", ".join(f"{name} {n}" for name, n in zip(dataset.classes, counts, strict=True))
-        reporter.say(f"{task} ({planned.data[task].provenance}): training on {sizes}")
-        for problem in dataset.problems:
-            reporter.say(f"{task}: {problem}")
+        lines = [f"{task} ({planned.data[task].provenance}): training on {sizes}"]
+        lines += [f"{task}: {problem}" for problem in dataset.problems]
+        for line in lines:
+            if line not in said:  # another model may read the same arrays
+                reporter.say(line)
+        said |= set(lines)

@@ -26,7 +26,10 @@ from pybench.trial import Budget, Split, Trial
 from pybench.types import Counts, Inputs, Kind
 
 EVERY = "*"
-"""In place of a list: every component of the registry, as configured by default."""
+"""In place of a list: every component of the registry, as configured by default.
+
+A loss that compares samples with one another stands beside cross entropy.
+"""
 
 
 class SuiteError(ValueError):
@@ -335,7 +338,13 @@ def _canonical(registry: Registry[Any], spec: str) -> str:
 
 
 def _expand(specs: Sequence[str], registry: Registry[Any]) -> list[str]:
-    return registry.names() if specs == EVERY else list(specs)
+    if specs != EVERY:
+        return list(specs)
+    # What compares samples trains no classifier: on its own it would be ranked by an untrained one.
+    return [
+        f"ce + {name}" if getattr(registry[name], "compares_samples", False) else name
+        for name in registry
+    ]
 
 
 def device_name(wanted: str | None) -> str:

@@ -330,10 +330,13 @@ def _prepare(
 
 def _optimiser(trained: nn.Module, budget: Budget) -> torch.optim.Optimizer:
     parameters = [p for p in trained.parameters() if p.requires_grad]
-    if budget.optimiser == "sgd":
-        return torch.optim.SGD(parameters, lr=budget.lr, momentum=0.9)
-    kind = torch.optim.Adam if budget.optimiser == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=budget.lr)
+    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "adagrad": torch.optim.Adagrad,
+        "sgd": partial(torch.optim.SGD, momentum=0.9),
+    }
+    return kinds[budget.optimiser](parameters, lr=budget.lr, weight_decay=budget.weight_decay)
 
 
 def _schedule(budget: Budget, total_steps: int) -> Callable[[int], float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -47,8 +48,10 @@ class Budget:
         epochs: passes over the training set; or None when ``steps`` is given.
         steps: optimiser steps; or None.
         batch: samples per step.
-        optimiser: ``"adam"``, ``"adamw"`` or ``"sgd"`` (momentum 0.9).
+        optimiser: ``"adam"``, ``"adamw"``, ``"adagrad"`` or ``"sgd"`` (momentum 0.9).
         lr: learning rate, > 0.
+        weight_decay: share of every parameter that is added to its gradient, >= 0; twice the
+            factor of a penalty on squares. ``"adamw"`` takes it off the parameter instead.
         lr_policy: ``"shared"``: the same rate for every loss; ``"tuned"``: chosen on validation.
         schedule: learning rate over the steps: constant, or half a cosine down to 0.
         device: ``"cpu"`` or ``"cuda"``.
@@ -59,8 +62,9 @@ class Budget:
     epochs: int | None = 10
     steps: int | None = None
     batch: int = 16
-    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
+    optimiser: Literal["adam", "adamw", "adagrad", "sgd"] = "adam"
     lr: float = 1e-3
+    weight_decay: float = 0.0
     lr_policy: Literal["shared", "tuned"] = "shared"
     schedule: Literal["constant", "cosine"] = "cosine"
     device: str = "cpu"
@@ -79,8 +83,11 @@ class Budget:
         if not self.lr > 0:
             msg = f"lr must be > 0, got {self.lr}"
             raise ValueError(msg)
+        if not 0 <= self.weight_decay < math.inf:
+            msg = f"weight_decay must be finite and >= 0, got {self.weight_decay}"
+            raise ValueError(msg)
         for name, known in (
-            ("optimiser", ("adam", "adamw", "sgd")),
+            ("optimiser", ("adam", "adamw", "adagrad", "sgd")),
             ("lr_policy", ("shared", "tuned")),
             ("schedule", ("constant", "cosine")),
         ):

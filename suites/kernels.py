@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn import metrics
-from torchvision import ops
+from torchvision import io, ops
+from torchvision.transforms import v2
 
 from pybench import core
 from pybench.kernels import GOAL, THREADS, Pair, Workload
@@ -481,6 +486,55 @@ def detection_again(images: int) -> Pair:
     )
 
 
+# Pictures
+
+
+@row(
+    "read_images",
+    "10,000 JPEGs (400x300) -> 224x224 RGB",
+    "torchvision.io.decode_jpeg + v2.Resize in a DataLoader of 2 workers",
+    1,
+    10**4,
+    small=True,
+)
+def reading(n: int) -> Pair:
+    from torch.utils.data import DataLoader
+
+    # A recorded call names the files, so they stay where they are.
+    folder = Path(tempfile.gettempdir()) / f"pybench-jpegs-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    files = [folder / f"{number}.jpg" for number in range(min(n, 100))]
+    for number, file in enumerate(files):
+        if file.exists():
+            continue
+        y, x = np.mgrid[:300, :400] / (5 + number)
+        waves = np.stack([np.sin(x + y), np.cos(x - 2 * y), np.sin(3 * x)], -1)
+        noise = 20 * draws().random((300, 400, 3))
+        picture = Image.fromarray((117 + 100 * waves + noise).astype(np.uint8))
+        picture.save(part := file.with_suffix(f".{os.getpid()}"), "JPEG", quality=90)
+        part.rename(file)
+    # The pages of a hundred files are as hot as those of ten thousand on any machine with memory.
+    paths = [str(files[number % len(files)]) for number in range(n)]
+    loader = DataLoader(Jpegs(paths), batch_size=64, num_workers=min(2, n))
+    return lambda: core.read_images(paths, (224, 224)), lambda: [len(batch) for batch in loader]
+
+
+class Jpegs(torch.utils.data.Dataset[torch.Tensor]):
+    """What torchvision makes of some files."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self.paths = paths
+        self.resize = v2.Resize((224, 224), antialias=True)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        picture = io.decode_jpeg(io.read_file(self.paths[index]), mode=io.ImageReadMode.RGB)
+        resized: torch.Tensor = self.resize(picture)
+        return resized
+
+
 # What a call costs
 
 ONE, BOX = np.zeros(1, np.int64), np.array([[0.0, 0.0, 1.0, 1.0]])
@@ -500,6 +554,7 @@ bare("soft_nms", lambda: core.soft_nms(BOX, BOX[0, 2:3]))
 bare("mean_average_precision", lambda: core.mean_average_precision([], []))
 bare("plan_cutmix", lambda: core.plan_cutmix([], (1, 1)))
 bare("apply_cutmix", lambda: core.apply_cutmix(PIXEL, NO_PLAN))
+bare("read_images", lambda: core.read_images([], (1, 1)))
 bare("roc_auc", lambda: core.roc_auc(ONE, BOX[0, :1]))
 bare("average_precision", lambda: core.average_precision(ONE, BOX[0, :1]))
 bare("pr_curve", lambda: core.pr_curve(ONE, BOX[0, :1]))

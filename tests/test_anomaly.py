@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from pybench.data.problems import DataError
 from pybench.losses import losses
 from pybench.metrics import metrics
 from pybench.models import models
+from pybench.models._bags import Dropout
 from pybench.scoring.videos import roc_auc, roc_auc_interval, videos
 from pybench.suite import Selection, find, plan, refusal
 from pybench.tasks import tasks
 from pybench.train import run_trial
 from pybench.trial import Budget, Split, Trial
 from pybench.types import ModelContext
+from tests.command import pybench
 from tests.ucf_layouts import c3d, features
 from tests.ucf_layouts import rtfm as rtfm_folder
 
@@ -247,3 +250,30 @@ def test_the_interval_of_an_area_is_that_of_videos_drawn_again() -> None:
         slow.append(roc_auc(again))
     assert low < roc_auc(found) < high
     assert [low, high] == pytest.approx(np.percentile(slow, [2.5, 97.5]), abs=0.02)
+
+
+def test_the_size_of_features_is_asked_for_by_flag(tmp_path: Path) -> None:
+    asked = ["--scale", "0.02", "--width", "40", "--crops", "2", "--json"]
+    make = ("data", "make", "anomaly", "made", *asked)
+    found = json.loads(pybench(*make, cwd=tmp_path).stdout)
+    assert (found["width"], found["crops"]) == (40, 2)
+    assert found["problems"] == []
+    other = pybench("data", "make", "collision", "x", "--crops", "2", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "--crops must go with a task of features, got 'collision'" in other.stderr
+
+
+@pytest.mark.parametrize("p", [0.1, 0.6])
+def test_dropout_keeps_the_mean_and_the_gradient_of_what_it_keeps(p: float) -> None:
+    torch.manual_seed(0)
+    layer, values = Dropout(p), torch.ones(101, 997, requires_grad=True)
+    dropped = layer(values)
+    dropped.sum().backward()
+    gone = float((dropped == 0).double().mean())
+    assert gone == pytest.approx(p, abs=0.01)
+    assert float(dropped.detach().mean()) == pytest.approx(1, abs=0.03)
+    assert torch.equal(values.grad, dropped)
+    assert not torch.equal(layer(values), dropped)
+    torch.manual_seed(0)
+    assert torch.equal(layer(values), dropped)
+    assert layer.eval()(values) is values

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
@@ -46,7 +46,6 @@ def metric(name: str, truth: Any, scores: Any) -> float:
     return np.nan if value is None else float(value)
 
 
-@settings(deadline=None)
 @given(
     name=st.sampled_from(RANKED + CONFUSED),
     seed=st.integers(0, 2**32),

@@ -432,10 +432,16 @@ results = [
     detected["curves"],
     *again,
     np.array([core.roc_auc(truth, scores), core.average_precision(truth, scores)]),
+    np.array([core.roc_auc(truth, scores, scores), core.average_precision(truth, scores, scores)]),
+    np.array(core.roc_auc(np.resize(truth, 600_000), core.philox(4, size=600_000))),
     np.concatenate(core.pr_curve(truth, scores)),
+    np.concatenate(core.pr_curve(truth, scores.astype(np.float32), scores)),
     core.confusion_f1(truth, truth[::-1].copy(), 2)["confusion"],
+    core.confusion_f1(truth, truth[::-1].copy(), 2, scores)["confusion"],
     core.hard_negatives(scores, truth == 0, 30_000),
+    core.hard_negatives(corners[:, :, 0], corners[:, :, 1] > 3, ratio=0.3, per_row=True),
     core.box_iou(corners[:300, 0], corners[:, 1]),
+    core.box_iou(corners[:300, 0], corners[:300, 1], "ciou"),
     core.nms(corners[:, 0], scores[:2000], 0.3),
     *core.soft_nms(corners[:500, 0], scores[:500]),
     core.philox(2, size={LONG}),
@@ -552,7 +558,7 @@ ODD = [
 KERNELS = sorted({*core.__all__} - {"kernel_sources"})
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(
     st.sampled_from(KERNELS),
     st.lists(st.sampled_from(range(len(ODD))), max_size=6),

@@ -75,7 +75,7 @@ def coco(scene: Scene, classes: int, bands: Any, max_dets: int) -> Any:
     return run.eval
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     images=st.integers(1, 12),
@@ -118,7 +118,6 @@ def test_many_images_are_pycocotools() -> None:
     )
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_all_points_are_the_area_under_the_envelope(seed: int) -> None:
     here = scene(seed, 6, 1, crowds=False, ties=False)

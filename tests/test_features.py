@@ -77,6 +77,13 @@ def test_what_is_there_is_not_made_again(folder: Path, made: Path) -> None:
     assert (made / "short.avi.npy").stat().st_mtime_ns == before
 
 
+def test_segments_keep_the_number_of_frames_beside_them(folder: Path, tmp_path: Path) -> None:
+    extract(folder, tmp_path / "out", replace(UNTRAINED, segments=2), quiet=True)
+    assert array(tmp_path / "out/Abuse/long.mp4.npy").shape == (2, 1, 512)
+    table = (tmp_path / "out" / "frames.csv").read_text()
+    assert table == "path,frames\nlong.mp4,40\nshort.avi,10\n"
+
+
 def test_a_folder_keeps_to_its_settings(folder: Path, made: Path) -> None:
     with pytest.raises(SettingsError, match=r"got .* with another crops; choose another folder"):
         extract(folder, made, replace(UNTRAINED, crops=10), quiet=True)

@@ -308,6 +308,24 @@ def test_varifocal_of_negatives_is_the_focal_loss_and_of_positives_a_weighted_cr
     torch.testing.assert_close(terms, expected)
 
 
+@pytest.mark.parametrize("name", ["varifocal(alpha=0.75, gamma=2)", "quality_focal(beta=2)"])
+def test_a_background_at_logit_zero_gives_the_scores_of_the_source(name):
+    """There each class has a sigmoid of its own, and the background is none of them."""
+    z = torch.tensor([[0.7, -1.2], [2.0, 0.3], [-0.4, 0.1]], dtype=torch.float64)
+    boxes = torch.tensor([[0.0, 0.0, 4.0, 2.0]] * 3, dtype=torch.float64)
+    true, labels = boxes * torch.tensor([1.0, 1.0, 0.5, 1.0]), torch.tensor([2, 0, 1])
+    q = torch.tensor([[0.0, 0.5], [0.0, 0.0], [0.5, 0.0]], dtype=torch.float64)
+    towards = functional.binary_cross_entropy_with_logits(z, q, reduction="none")
+    p = z.sigmoid()
+    if name.startswith("varifocal"):
+        expected = torch.where(q > 0, q, 0.75 * p**2) * towards
+    else:
+        expected = (q - p).abs() ** 2 * towards
+    logits = torch.cat([torch.zeros(3, 1, dtype=torch.float64), z], dim=1)
+    terms = prepared(name)((logits, boxes), (labels, true))
+    torch.testing.assert_close(terms, expected.sum(1))
+
+
 @pytest.mark.parametrize("name", ["varifocal", "quality_focal"])
 def test_scores_of_quality_train_no_boxes(name):
     output, target = cells([1, 0, 1])

@@ -8,7 +8,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from pybench.data.manifest import content_id, made
+from pybench.data.manifest import content_id, made, make_room
 
 
 def write(folder: Path) -> None:
@@ -73,3 +73,17 @@ def test_the_content_id_is_of_names_and_bytes_and_not_of_places_and_times(tmp_pa
     assert here == there
     (tmp_path / "there" / "a").write_text("two")
     assert content_id([tmp_path / "there" / "a"], tmp_path / "there", tmp_path / "cache") != here
+
+
+def test_what_was_used_longest_ago_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for age, name in enumerate(("old", "new", "newest")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "bytes").write_bytes(b"x" * 1000)
+        os.utime(tmp_path / name, (age, age))
+    monkeypatch.setenv("PYBENCH_CACHE_GIB", str(3000 / 2**30))
+    make_room(tmp_path, 900)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"new", "newest"}
+    make_room(tmp_path, 900)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"new", "newest"}

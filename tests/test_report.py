@@ -19,6 +19,7 @@ from pybench.published.dashcam_collision import ASL, BCE, BFL, CE, FL
 from pybench.report import markdown, save
 from pybench.report.leaderboard import Board, Row, build
 from pybench.report.markup import el, visible
+from pybench.report.selection import STAMP as STAMP_OF_CHOICE
 from pybench.report.words import ADJUSTED, number
 from pybench.result import Result
 from pybench.stats import mean_interval, paired_t
@@ -69,7 +70,7 @@ def predictions() -> pl.DataFrame:
     )
 
 
-def metric_rows(value: float, spread: np.ndarray) -> list[dict[str, object]]:
+def metric_rows(value: float, spread: np.ndarray, val: float) -> list[dict[str, object]]:
     def row(metric: str, of: str, number: float) -> dict[str, object]:
         return {
             "split": "test/balanced",
@@ -85,7 +86,7 @@ def metric_rows(value: float, spread: np.ndarray) -> list[dict[str, object]]:
     for place, of in enumerate(CLASSES):
         level = min(1.0, max(0.0, value + 0.25 - 0.2 * place + spread[place]))
         rows += [row("recall", of, level), row("average_precision", of, level)]
-    return [*rows, {**row("macro_f1", "", value + 0.05), "split": "val"}]
+    return [*rows, {**row("macro_f1", "", val), "split": "val"}]
 
 
 class Results:
@@ -94,10 +95,12 @@ class Results:
     def __init__(self, folder: Path) -> None:
         self.store = Store(folder)
 
-    def done(self, trial: Trial, value: float, rng: np.random.Generator) -> None:
+    def done(
+        self, trial: Trial, value: float, rng: np.random.Generator, val: float | None = None
+    ) -> None:
         result = Result(
             trial,
-            metric_rows(value, rng.normal(0, 0.02, 3)),
+            metric_rows(value, rng.normal(0, 0.02, 3), value + 0.05 if val is None else val),
             predictions(),
             pl.DataFrame({"epoch": [0], "train_loss": [1.0], "val_macro_f1": [0.5]}),
             facts={
@@ -404,6 +407,49 @@ def test_an_unknown_paper_is_refused() -> None:
         load("nothing")
 
 
+def swept(folder: Path, paper_selection: bool) -> Board:
+    """Three gammas; the second is best on validation in seed 0, the third in 1; the first on test.
+
+    One more loss of two rows is no sweep.
+    """
+    results, rng = Results(folder), np.random.default_rng(0)
+    val = {1: (0.1, 0.1), 2: (0.9, 0.2), 3: (0.3, 0.8)}
+    for gamma, of in val.items():
+        for seed in range(2):
+            one = trial(f"focal(gamma={gamma})", seed)
+            results.done(one, (0.7, 0.5, 0.6)[gamma - 1] + 0.01 * seed, rng, of[seed])
+    for spec in ("ce", "ce(smoothing=0.1)"):
+        results.done(trial(spec), 0.4, rng)
+    return build(
+        results.store.records(),
+        {"collision": META},
+        suite="x",
+        command="x",
+        created="",
+        paper_selection=paper_selection,
+    )
+
+
+def test_parameters_of_a_sweep_are_chosen_on_validation_by_repetition(tmp_path: Path) -> None:
+    board = swept(tmp_path, False)
+    (said,) = [line for line in board.tasks[0].summary if "chosen" in line]
+    assert "focal with parameters chosen on val by repetition" in said
+    assert "focal(gamma=2) 1, focal(gamma=3) 1" in said
+    assert f"reaches {number((0.5 + 0.61) / 2)} on test/balanced" in said
+    assert board.to_json()["paper_selection"] is False
+
+
+def test_a_choice_on_the_reported_split_is_stamped_everywhere(tmp_path: Path) -> None:
+    board = swept(tmp_path / "store", True)
+    said = " ".join(board.tasks[0].summary)
+    assert "focal(gamma=1) 2) reaches 0.705 on test/balanced" in said
+    save(board, tmp_path / "board")
+    for name in ("leaderboard.md", "leaderboard.html", "leaderboard.json"):
+        assert STAMP_OF_CHOICE in (tmp_path / "board" / name).read_text()
+    assert STAMP_OF_CHOICE in markdown.terminal(board)
+    assert board.to_json()["paper_selection"] is True
+
+
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     results = Results(tmp_path / "store")
     fill(results)
@@ -500,6 +546,13 @@ def test_markdown_and_terminal_show_every_row(board: Board, folder: Path) -> Non
         assert row.name in shown
         assert f"| {number(row.mean)} |" in text
     assert max(map(len, shown.splitlines()[6:16])) <= 140
+
+
+def test_markdown_says_what_the_printed_numbers_say_by_themselves(folder: Path) -> None:
+    text = (folder / "leaderboard.md").read_text()
+    paper = load("dashcam_collision")
+    assert text.count("\n- ") == len(paper.findings) > 0
+    assert "Not stated in the paper: " in text
 
 
 def test_two_hundred_rows_stay_small(tmp_path: Path) -> None:

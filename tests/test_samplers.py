@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from pybench.draws import chosen
 from pybench.samplers import samplers
 from pybench.shards import TorchSampler, shard
 from pybench.types import Draw, SampleContext
@@ -194,6 +195,25 @@ def test_classes_and_their_members_come_as_often_as_the_formula_says(name):
     assert stats.chisquare(by_class, len(labels) * weights / weights.sum()).pvalue > 1e-6
     members = np.bincount(draw.indices, minlength=len(labels))[labels == 2]
     assert stats.chisquare(members).pvalue > 1e-6
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        [1.0],
+        [3.0, 1.0],
+        [1.0, 1e-6, 0.0, 2e-6, 0.0],
+        [0.0, 1e-9, 1.0],
+        np.arange(70_000.0).tolist(),
+    ],
+)
+def test_classes_are_chosen_as_often_as_their_weights_say(weights):
+    size, shares = 2_000_000, np.array(weights) / np.sum(weights)
+    drawn = chosen(np.array(weights), size, np.random.default_rng(1))
+    counts = np.bincount(drawn, minlength=len(weights))
+    assert counts[shares == 0].sum() == 0
+    spread = np.sqrt(size * shares * (1 - shares))
+    assert (np.abs(counts - size * shares) <= 6 * spread + 1).all()
 
 
 @pytest.mark.parametrize(("epoch", "weights"), [(0, "natural"), (4, "equal"), (9, "equal")])

@@ -129,7 +129,7 @@ def test_equal_spread_gives_nearly_tukeys_limits() -> None:
     assert groups.floor == pytest.approx(q * np.sqrt(pooled / 40), rel=0.06)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(2, 9), st.integers(2, 6), st.integers(0, 10_000), st.floats(0, 0.1))
 def test_letters_are_shared_exactly_by_rows_that_are_not_separated(
     rows: int, seeds: int, key: int, effect: float
@@ -145,7 +145,7 @@ def test_letters_are_shared_exactly_by_rows_that_are_not_separated(
     assert "a" in (groups.letters[int(groups.estimate.argmax())] or "")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(2, 8), st.integers(2, 6), st.integers(0, 10_000))
 def test_ranks_count_the_rows_that_are_proved_better_and_worse(
     rows: int, seeds: int, key: int
@@ -161,7 +161,7 @@ def test_ranks_count_the_rows_that_are_proved_better_and_worse(
         assert (groups.rank_low[i] or 0) <= place <= (groups.rank_high[i] or 0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(3, 8), st.integers(2, 6), st.integers(0, 10_000))
 def test_shift_scale_direction_and_seed_effects_do_not_matter(
     rows: int, seeds: int, key: int

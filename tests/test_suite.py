@@ -148,10 +148,18 @@ def test_the_id_of_a_trial_depends_on_every_field_and_nothing_else() -> None:
         ({"epochs": 0}, "epochs must be >= 1, got 0"),
         ({"epochs": None}, "budget must have epochs or steps"),
         ({"lr": 0}, "lr must be > 0, got 0"),
-        ({"optimiser": "lbfgs"}, "optimiser must be one of adam, adamw, sgd, got 'lbfgs'"),
+        ({"weight_decay": -1.0}, "weight_decay must be finite and >= 0, got -1"),
+        ({"optimiser": "lbfgs"}, "optimiser must be one of adam, adamw, adagrad, sgd, got 'lbfgs'"),
         ({"amp": True}, "amp must be off on the CPU"),
     ],
 )
 def test_a_budget_refuses_what_makes_no_sense(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Budget(**arguments)
+
+
+def test_every_loss_that_only_compares_samples_stands_beside_cross_entropy() -> None:
+    every = expand(Suite("all", Grid(tasks=["toy_bags"], losses="*"), seeds=1))
+    found = set(names(every))
+    assert {"ce + supcon", "ce + balanced_contrastive", "ce + feature_similarity"} < found
+    assert not {"supcon", "balanced_contrastive", "feature_similarity"} & found

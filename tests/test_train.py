@@ -100,6 +100,34 @@ def test_losses_are_compared_on_the_same_initial_weights_and_order() -> None:
     assert all(torch.equal(one.weights[k], two.weights[k]) for k in one.weights)
 
 
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "adagrad", "sgd"])
+def test_every_optimiser_of_a_budget_learns(optimiser: str) -> None:
+    long = Budget(epochs=30, batch=8, lr=1e-2, optimiser=optimiser)
+    first, last = (
+        run_trial(toy("toy_clips", "ce", budget=long)).curves["train_loss"].to_list()[::29]
+    )
+    assert last < first
+
+
+def test_weight_decay_adds_a_share_of_each_weight_to_its_gradient() -> None:
+    def weights(lr: float, decay: float) -> dict[str, torch.Tensor]:
+        one = Budget(
+            epochs=None,
+            steps=1,
+            batch=8,
+            lr=lr,
+            optimiser="sgd",
+            schedule="constant",
+            weight_decay=decay,
+        )
+        return run_trial(toy("toy_clips", "ce", budget=one)).weights
+
+    start, plain, decayed = weights(1e-30, 0.0), weights(0.1, 0.0), weights(0.1, 0.5)
+    for name, value in start.items():
+        if value.is_floating_point() and "running" not in name:
+            torch.testing.assert_close(plain[name] - decayed[name], 0.1 * 0.5 * value)
+
+
 def test_a_budget_of_steps_is_kept_exactly() -> None:
     result = run_trial(toy("toy_clips", "ce", budget=Budget(epochs=None, steps=7, batch=8)))
     assert result.facts["steps_taken"] == 7

@@ -119,6 +119,38 @@ def poison(folder: Path) -> None:
         pickle.dump(Bomb(), file)
 
 
+def write_objects(folder: Path) -> None:
+    """A ground truth that would run code."""
+    np.save(next(folder.rglob(GT)), np.array([{}, 1], dtype=object), allow_pickle=True)
+
+
+def lengthen(file: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        path = next(folder.rglob(file))
+        path.write_bytes(path.read_bytes() + b"more")
+
+    return damage
+
+
+def one_more_crop(folder: Path) -> None:
+    path = next(folder.rglob(f"{A1}__9.npy"))
+    path.with_name(f"{A1}__10.npy").write_bytes(path.read_bytes())
+
+
+def annotated(damage: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Damage to an annotation beside an array that tells the same."""
+
+    def both(folder: Path) -> None:
+        layouts.annotation(folder)
+        damage(folder)
+
+    return both
+
+
+def nan_in_crop(folder: Path) -> None:
+    save(f"{A28}__7.npy", with_nan(17, 16))(folder)
+
+
 A1, A28 = "Abuse001_x264", "Abuse028_x264"
 GT = "gt-ucf.npy"
 DAMAGES: list[tuple[str, Callable[[Path], None], str, str, bool]] = [
@@ -199,6 +231,31 @@ DAMAGES: list[tuple[str, Callable[[Path], None], str, str, bool]] = [
     ("table", replace("videos.csv", "fall,train", "fall,trian"), "line 2", "train or test", False),
     ("table", replace("videos.csv", "17,32", "17,soon"), "line 4", "frame numbers", True),
     ("table", remove("x/3.npy"), "x/3.npy", "listed but absent", False),
+    ("table", replace("videos.csv", "normal,train", "quiet,train"), "videos.csv", "no norm", False),
+    ("rtfm", remove("ucf-i3d.list"), "ucf-i3d-test.list", "no list of training", False),
+    ("rtfm", cut("ucf-i3d.list", 0), "ucf-i3d", "no training video", False),
+    ("rtfm", cut("ucf-i3d-test.list", 0), "ucf-i3d", "no abnormal test video", True),
+    ("rtfm", save(GT, np.zeros((1, 816))), GT, "other than one 0 or 1", True),
+    ("rtfm", write_objects, GT, "pickled objects, which are never loaded", True),
+    ("rtfm", lengthen(f"{A1}_i3d.npy"), A1, "longer than its header says", False),
+    ("rtfm", save(f"{A28}_i3d.npy", layouts.features(16, 10, 24)), GT, "have 800", True),
+    ("rtfm", save(f"{A1}_i3d.npy", layouts.features(10, 17, 24)), A1, "17 crops inst", False),
+    ("rtfm", annotated(replace("Temporal*", "100  130", "15  130")), "line 2", "overlap", False),
+    ("rtfm", annotated(replace("Temporal*", "165  240", "1  240")), A28, "differs in 164", False),
+    ("deepmil", nan_in_crop, A28, "1 values are NaN", True),
+    ("deepmil", one_more_crop, A1, "11 crops instead of 10: number [10] too many", False),
+    ("deepmil", replace("Temporal*", "Videos_003", "Videos_004"), "003", "in no list", False),
+    ("deepmil", replace("Temporal*", "Videos_003", "Videos_004"), "004", "listed but", True),
+    (
+        "deepmil",
+        replace("Anomaly_Train.txt", "Training_Normal_Videos_Anomaly/", "Abuse/"),
+        "line 4",
+        "is of two classes",
+        False,
+    ),
+    ("deepmil", replace("Anomaly_Train.txt", "Abuse/Ab", "ABUSE/AB"), "line 1", "not exist", False),
+    ("deepmil", cut("Anomaly_Train.txt", 0), "Anomaly_Train.txt", "no training video", False),
+    ("deepmil", cut("Temporal*", 0), "Anomaly_Train.txt", "no abnormal test video", True),
 ]
 
 
@@ -224,6 +281,125 @@ def test_damage_is_named_with_its_file_and_what_follows(
     assert named, problems
     assert (named[0]["action"] == REFUSED) == scored
     assert not (tmp_path / "exploded").exists()
+
+
+def windows(folder: Path) -> None:
+    """Lists as Windows tools save them."""
+    for path in [*folder.rglob("*.list"), *folder.glob("*.txt"), *folder.rglob("*.csv")]:
+        lines = path.read_text().splitlines()
+        path.write_bytes("".join(f"{line} \r\n" for line in [*lines, ""]).encode("utf-8-sig"))
+
+
+def wide(folder: Path) -> None:
+    """Lists in the encoding of PowerShell's redirection."""
+    for path in [*folder.rglob("*.list"), *folder.glob("*.txt")]:
+        path.write_bytes(path.read_text().encode("utf-16"))
+
+
+def resaved(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    def again(folder: Path) -> None:
+        for path in folder.rglob("*.npy"):
+            if path.name != GT:
+                np.save(path, change(np.load(path)))
+
+    return again
+
+
+def renamed(old: str, new: str) -> Callable[[Path], None]:
+    def rename(folder: Path) -> None:
+        for path in sorted(folder.rglob("*.npy")):
+            path.rename(path.with_name(path.name.replace(old, new)))
+
+    return rename
+
+
+def beside(folder: Path) -> None:
+    """What else lies about in such folders."""
+    (folder / "README.txt").write_text("Features of UCF-Crime 2018\n")
+    (folder / "Anomaly_Test.txt").write_text("Abuse/Abuse028_x264.mp4\n")
+    (folder / ".DS_Store").write_bytes(b"\x00\x01")
+    (folder / "results.csv").write_text("epoch,auc\n1,0.5\n")
+    np.save(folder / "scores.npy", np.zeros((3, 4)))
+
+
+SAME = [
+    ("rtfm", windows),
+    ("rtfm", wide),
+    ("rtfm", beside),
+    ("rtfm", layouts.annotation),
+    ("rtfm", resaved(np.asfortranarray)),
+    ("rtfm", resaved(lambda x: x.astype("f2"))),
+    ("rtfm", resaved(lambda x: x.astype(">f8"))),
+    ("rtfm", resaved(lambda x: x.transpose(1, 0, 2))),
+    ("rtfm", renamed("_x264_i3d", "")),
+    ("rtfm", renamed("Abuse", "abuse")),
+    ("deepmil", windows),
+    ("deepmil", beside),
+    ("deepmil", renamed("_x264", "")),
+    ("two_streams", windows),
+    ("two_streams", beside),
+    ("c3d", windows),
+    ("c3d", beside),
+    ("table", windows),
+]
+
+
+@pytest.mark.parametrize(("layout", "change"), SAME)
+def test_what_changes_nothing_is_read_as_before(
+    layout: str, change: Callable[[Path], None], tmp_path: Path
+) -> None:
+    folder = layouts.LAYOUTS[layout](tmp_path / "data")
+    before = open_all(ucf.read(folder))
+    change(folder)
+    found = check("ucf", folder)
+    assert found["problems"] == []
+    after = open_all(ucf.read(folder))
+    assert (after.shape, after.lengths) == (before.shape, before.lengths)
+    for ours, theirs in zip(after.truth, before.truth, strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_a_list_that_cannot_be_read_is_a_problem_of_its_own(tmp_path: Path) -> None:
+    folder = layouts.deepmil(tmp_path / "data")
+    (folder / "Anomaly_Train.txt").write_bytes(b"\xff\xfe\x00")
+    (problem,) = check("ucf", folder)["problems"]
+    assert "Anomaly_Train.txt must be a text file" in problem["what"]
+
+
+def test_a_set_of_absent_features_names_each_of_them(tmp_path: Path) -> None:
+    folder = layouts.rtfm(tmp_path / "data")
+    for path in folder.rglob("*_i3d.npy"):
+        path.unlink()
+    absent = [p for p in check("ucf", folder)["problems"] if p["what"] == "listed but absent"]
+    assert len(absent) == 8
+
+
+@pytest.mark.parametrize("given", ["table", "lists"])
+def test_frames_beside_segments_give_them_a_truth(given: str, tmp_path: Path) -> None:
+    folder = layouts.c3d(tmp_path / "data")
+    names = (*layouts.TEST, *layouts.TEST_NORMAL)
+    if given == "table":
+        rows = "".join(f"{name}.mp4,{layouts.FRAMES}\n" for name in names)
+        (folder / "frames.csv").write_text(f"path,frames\n{rows}")
+    else:
+        abnormal = "".join(f"Abuse/{n}.mp4|{layouts.FRAMES}|[1, 2]\n" for n in layouts.TEST)
+        (folder / "test_anomalyv2.txt").write_text(abnormal)
+        normal = "".join(f"x/{n}.mp4 {layouts.FRAMES} -1\n" for n in layouts.TEST_NORMAL)
+        (folder / "test_normalv2.txt").write_text(normal)
+    found = ucf.read(folder)
+    opened = open_all(found)
+    assert opened.problems == opened.refused == ()
+    truth = [frames for frames in opened.truth if frames is not None]
+    assert [len(frames) for frames in truth] == [layouts.FRAMES] * 3
+    assert sum(int(frames.sum()) for frames in truth) == 76 + 11 + 31
+
+
+def test_a_table_of_frames_must_hold_numbers(tmp_path: Path) -> None:
+    folder = layouts.c3d(tmp_path / "data")
+    (folder / "frames.csv").write_text("path,frames\nAbuse028_x264.mp4,many\n")
+    (problem,) = check("ucf", folder)["problems"]
+    assert problem["file"] == "frames.csv line 2"
+    assert "must be path and number of frames" in problem["what"]
 
 
 def test_a_damaged_test_set_has_no_truth_at_all(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybench.data.manifest import made
+from pybench.data.manifest import made, make_room
 from pybench.data.problems import DataError
 from pybench.data.snippets import SEGMENTS, Features, Videos, open_all, segmented
 from pybench.data.splits import stratified
@@ -22,7 +24,7 @@ from pybench.types import Labels
 
 FEW = 5
 """A class with fewer test videos is named: its AUC rests on them."""
-LAYOUT = 1
+LAYOUT = 2
 """Version of the cached arrays."""
 
 
@@ -40,6 +42,8 @@ class BagDataset(Dataset):
 def bag_dataset(found: Videos, ref: DataRef, split: Split, *, cache: Path) -> BagDataset:
     """Cut videos into 32 segments (once), memory-map them, and split the training videos.
 
+    What was cut is kept in a bounded folder, as decoded clips are.
+
     The test videos are as their owner fixed them; a fifth of the training videos of each class
     becomes the validation part, whose truth is one label per video.
 
@@ -55,6 +59,7 @@ def bag_dataset(found: Videos, ref: DataRef, split: Split, *, cache: Path) -> Ba
     plan = json.dumps([ref.id, SEGMENTS, LAYOUT])
     key = hashlib.blake2b(plan.encode(), digest_size=16).hexdigest()
     folder = made(cache / "bags" / key, lambda work: _cut(found, work))
+    os.utime(folder)  # used now: what was used longest ago makes room for others
     facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
     if facts["refused"]:
         more = len(facts["refused"]) - 1
@@ -69,7 +74,8 @@ def bag_dataset(found: Videos, ref: DataRef, split: Split, *, cache: Path) -> Ba
     if len(tested) != len(facts["frames"]):
         msg = (
             "frames of every test video must be known, got features of 32 segments and no number "
-            "of frames; add test_anomalyv2.txt and test_normalv2.txt, which have them"
+            "of frames; add frames.csv with the columns path,frames, or the published lists "
+            "test_anomalyv2.txt and test_normalv2.txt"
         )
         raise DataError(msg)
     roles = stratified(labels[whole], split, fixed_test=test[whole])
@@ -96,6 +102,7 @@ def _cut(found: Videos, folder: Path) -> None:
         if not array:
             shape = (len(found.videos), *segments.shape)
             file = folder / "bags.npy"
+            make_room(folder.parent, 4 * math.prod(shape))
             array.append(np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape))
         array[0][place] = segments
         whole.append(place)

@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from pybench import video
 from pybench.data import crash_scenes
-from pybench.data.traffic import CLASSES, FRAMES
+from pybench.data.rigid_bodies import FRAMES
+from pybench.data.traffic import CLASSES
 from pybench.models.small3d import Small3D
 from pybench.processes import pool
 from pybench.seeds import generator, integer

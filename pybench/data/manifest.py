@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 READ_BYTES = 1 << 20
+BOUND_GIB = 20.0
+"""Bound of each folder of a cache, unless ``PYBENCH_CACHE_GIB`` says otherwise."""
 
 
 def content_id(files: Sequence[Path], root: Path, cache: Path) -> str:
@@ -62,6 +64,22 @@ def made(folder: Path, make: Callable[[Path], object]) -> Path:
             finally:
                 shutil.rmtree(work, ignore_errors=True)
     return folder
+
+
+def make_room(folder: Path, wanted_bytes: int) -> None:
+    """Remove what was used longest ago until ``wanted_bytes`` more fit the bound of a folder."""
+    bound = float(os.environ.get("PYBENCH_CACHE_GIB", BOUND_GIB)) * 2**30
+    kept: list[tuple[float, int, Path]] = []
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.name.startswith("tmp-"):
+            used = sum(file.stat().st_size for file in entry.iterdir())
+            kept.append((entry.stat().st_mtime, used, entry))
+    total = sum(size for _, size, _ in kept) + wanted_bytes
+    for _, used, entry in sorted(kept):
+        if total <= bound:
+            break
+        shutil.rmtree(entry, ignore_errors=True)
+        total -= used
 
 
 def _hash(file: Path) -> str:

@@ -24,6 +24,9 @@ Interval: TypeAlias = tuple[int, int]
 
 SNIPPET_FRAMES = 16
 SEGMENTS = 32
+FRAMES = "frames.csv"
+"""Table ``path,frames``, which features of 32 segments need to be scored by frame."""
+MANY_CROPS = (5, 10)
 DROPPED = "left out of training"
 REFUSED = "no AUC until it is mended: the test set must be whole"
 
@@ -128,6 +131,9 @@ def open_all(found: Videos, each: Callable[[int, Features], None] | None = None)
             shapes[place] = _joined_shape(_parts(video, found.joined), found.joined)
         except FeatureError as error:
             name(video, error.file, error.what)
+    turned = _crops_first(shapes.values())
+    if turned:
+        shapes = {place: (shape[1], shape[0], shape[2]) for place, shape in shapes.items()}
     segments = found.segments or (found.truth is None and _same_length(shapes.values()))
     usual = _usual(shapes.values(), segments)
     whole: dict[int, int] = {}
@@ -135,7 +141,9 @@ def open_all(found: Videos, each: Callable[[int, Features], None] | None = None)
         what = _unusual(shape, usual)
         if not what:
             parts = _parts(found.videos[place], found.joined)
-            values = np.ascontiguousarray(_join(parts, found.joined), dtype=np.float32)
+            joined = _join(parts, found.joined)
+            joined = joined.transpose(1, 0, 2) if turned else joined
+            values = np.ascontiguousarray(joined, dtype=np.float32)
             bad = int(np.count_nonzero(~np.isfinite(values)))
             if bad:
                 what = f"{bad} values are NaN or infinite"
@@ -148,6 +156,8 @@ def open_all(found: Videos, each: Callable[[int, Features], None] | None = None)
     kept = [(found.videos[place], length) for place, length in whole.items()]
     frames = [v.frames or (None if segments else SNIPPET_FRAMES * length) for v, length in kept]
     truth, wrong = _truth(found, kept, frames) if not refused else ((None,) * len(kept), [])
+    if found.truth is not None:
+        problems += _disagreements(found.truth.name, kept, truth)
     return Opened(
         videos=tuple(video for video, _ in kept),
         shape=(usual[1], usual[2]) if usual else (0, 0),
@@ -256,8 +266,9 @@ def _open_npy(path: Path, size: int) -> NDArray[Any]:
     if dtype.hasobject:
         raise FeatureError(path, "holds pickled objects, which are never loaded")
     needed = dtype.itemsize * int(np.prod(shape))
-    if held < needed:
-        raise FeatureError(path, f"cut short: {held} of {needed} bytes of shape {shape}")
+    if held != needed:
+        how = "cut short" if held < needed else "longer than its header says"
+        raise FeatureError(path, f"{how}: {held} of {needed} bytes of shape {shape}")
     if not needed:
         raise FeatureError(path, f"no snippet: shape {shape}")
     array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -295,6 +306,16 @@ def _unusual(shape: tuple[int, ...], usual: tuple[int, int, int] | None) -> str:
 def _same_length(shapes: Collection[tuple[int, ...]]) -> bool:
     """Whether nearly all videos have 32 rows: parts of a video then, whatever its length."""
     return sum(shape[0] == SEGMENTS for shape in shapes) > 0.8 * len(shapes)
+
+
+def _crops_first(shapes: Collection[tuple[int, ...]]) -> bool:
+    """Whether nearly all videos are (crops, T, D): 5 or 10 rows, and more or varying columns."""
+    if not shapes:
+        return False
+    ((rows, often),) = Counter(shape[0] for shape in shapes).most_common(1)
+    ((columns, same),) = Counter(shape[1] for shape in shapes).most_common(1)
+    nearly = 0.8 * len(shapes)
+    return rows in MANY_CROPS and often > nearly and (same <= nearly or columns > max(MANY_CROPS))
 
 
 def _width(got: int, usual: int) -> str:
@@ -371,3 +392,19 @@ def _from_array(
     if wrong:
         return nothing, wrong
     return tuple(p if v.test else None for (v, _), p in zip(kept, parts, strict=True)), []
+
+
+def _disagreements(
+    name: str, kept: Sequence[tuple[Video, int]], truth: Sequence[NDArray[np.bool_] | None]
+) -> Iterator[Problem]:
+    """Name the videos of which the array says something else than the list of intervals.
+
+    Copies of the truth differ by whether intervals begin a frame early and end at a whole snippet.
+    """
+    for (video, _), frames in zip(kept, truth, strict=True):
+        if frames is None or video.intervals is None:
+            continue
+        other = int((frame_truth(video.intervals, len(frames)) != frames).sum())
+        if other > 2 * SNIPPET_FRAMES * max(len(video.intervals), 1):
+            what = f"the temporal annotation differs in {other} of {len(frames)} frames"
+            yield Problem(video.name, what, f"{name} is used")

@@ -16,28 +16,31 @@ Axes: x to the right, z along the road, both in metres; yaw turns from z towards
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pybench.data.rigid_bodies import (
+    DT,
+    STEPS,
+    STEPS_PER_FRAME,
+    Array,
+    Body,
+    Contact,
+    Track,
+    follow,
+)
+
 CLASSES = ("none", "ego", "other")
 WEATHER = ("normal", "snow", "rain")
 """In the order of the 13 labels."""
-FPS = 10
-FRAMES = 50
-STEPS_PER_FRAME = 5
-DT = 1.0 / (FPS * STEPS_PER_FRAME)
-STEPS = FRAMES * STEPS_PER_FRAME
 EGO, TARGET, FIRST, SECOND = range(4)
 """The roles of the first four bodies; the rest are bystanders."""
 BUMPER = 1.85
 """From the camera to the front bumper, m."""
-FRICTION = 6.0
-"""Deceleration of a car that slides or brakes fully, m/s2."""
 
-Array = NDArray[np.float64]
 EgoPlan = Literal["crash", "stop", "queue", "leave", "miss", "follow"]
 PairPlan = Literal["crash", "pass", "yield", "wreck", "apart"]
 
@@ -76,29 +79,6 @@ class Difficulty:
 
 
 @dataclass(frozen=True)
-class Body:
-    """A vehicle: its box in metres and how it is painted."""
-
-    length: float
-    width: float
-    height: float
-    boxy: bool
-    colour: tuple[int, int, int]
-    brake_lights: bool
-
-
-@dataclass(frozen=True)
-class Contact:
-    """The first touch of two bodies; `closing` is their speed towards each other, m/s."""
-
-    time_s: float
-    bodies: tuple[int, int]
-    closing: float
-    x: float
-    z: float
-
-
-@dataclass(frozen=True)
 class Scene:
     """One simulated clip: T frames of N bodies, body 0 is the camera car."""
 
@@ -131,171 +111,6 @@ class Scene:
         return first + 2 * WEATHER.index(self.weather) + int(self.night)
 
 
-# --- rigid bodies -----------------------------------------------------------------------------
-
-
-@dataclass
-class _Track:
-    """Where a body would go if nothing touched it."""
-
-    body: Body
-    x: Array
-    z: Array
-    yaw: float
-    speed: Array
-    """Along the yaw, m/s."""
-    grip: float = FRICTION
-    """Deceleration once it slides, m/s2."""
-    mass: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.mass = 130.0 * self.body.length * self.body.width * self.body.height
-
-
-def _corners(x: float, z: float, yaw: float, body: Body) -> list[tuple[float, float]]:
-    s, c = math.sin(yaw), math.cos(yaw)
-    half_l, half_w = body.length / 2, body.width / 2
-    return [
-        (x + s * dl * half_l + c * dw * half_w, z + c * dl * half_l - s * dw * half_w)
-        for dl, dw in ((1, 1), (1, -1), (-1, -1), (-1, 1))
-    ]
-
-
-def _overlap(
-    a: tuple[float, float, float], body_a: Body, b: tuple[float, float, float], body_b: Body
-) -> tuple[float, float, float, float, float] | None:
-    """Separating axes of two boxes: (depth, normal x, normal z from a to b, contact x, z)."""
-    corners_a, corners_b = _corners(*a, body_a), _corners(*b, body_b)
-    best: tuple[float, float, float] | None = None
-    for yaw in (a[2], a[2] + math.pi / 2, b[2], b[2] + math.pi / 2):
-        nx, nz = math.sin(yaw), math.cos(yaw)
-        if (b[0] - a[0]) * nx + (b[1] - a[1]) * nz < 0:
-            nx, nz = -nx, -nz
-        depth = max(x * nx + z * nz for x, z in corners_a) - min(
-            x * nx + z * nz for x, z in corners_b
-        )
-        if depth <= 0:
-            return None
-        if best is None or depth < best[0]:
-            best = (depth, nx, nz)
-    if best is None:
-        return None
-    depth, nx, nz = best
-    # The touching part: the corners of either box that lie deepest in the other.
-    reach_a = max(x * nx + z * nz for x, z in corners_a)
-    reach_b = min(x * nx + z * nz for x, z in corners_b)
-    touching = [p for p in corners_a if p[0] * nx + p[1] * nz > reach_a - depth - 0.05]
-    touching_b = [p for p in corners_b if p[0] * nx + p[1] * nz < reach_b + depth + 0.05]
-    chosen = min((touching, touching_b), key=len)
-    cx = sum(p[0] for p in chosen) / len(chosen)
-    cz = sum(p[1] for p in chosen) / len(chosen)
-    return depth, nx, nz, cx, cz
-
-
-def _simulate(tracks: list[_Track], restitution: float = 0.25) -> tuple[Array, list[Contact]]:
-    """Follow the tracks; from its first contact on, a body slides, spins and rubs to a stop."""
-    n = len(tracks)
-    pose = np.empty((STEPS, n, 3))
-    for i, track in enumerate(tracks):
-        pose[:, i, 0], pose[:, i, 1], pose[:, i, 2] = track.x, track.z, track.yaw
-    radius = np.array([math.hypot(t.body.length, t.body.width) / 2 for t in tracks])
-    reach2 = (radius[:, None] + radius[None]) ** 2
-    upper = np.triu(np.ones((n, n), bool), 1)
-    gap = pose[:, :, None, :2] - pose[:, None, :, :2]
-    near = ((gap**2).sum(-1) < reach2) & upper
-    contacts: list[Contact] = []
-    touched: set[tuple[int, int]] = set()
-    loose: dict[int, list[float]] = {}  # body -> [vx, vz, spin]
-    start = next(
-        (
-            step
-            for step in np.flatnonzero(near.any(axis=(1, 2))).tolist()
-            if any(
-                _overlap(_at(pose, step, i), tracks[i].body, _at(pose, step, j), tracks[j].body)
-                for i, j in np.argwhere(near[step])
-            )
-        ),
-        None,
-    )
-    if start is None:
-        return pose, contacts
-    for step in range(start, STEPS):
-        for i, (vx, vz, spin) in loose.items():
-            pose[step, i] = pose[step - 1, i] + (vx * DT, vz * DT, spin * DT)
-            speed = math.hypot(vx, vz)
-            slow = max(0.0, 1.0 - tracks[i].grip * DT / speed) if speed > 0 else 0.0
-            calm = max(0.0, 1.0 - 3.5 * DT / abs(spin)) if spin else 0.0
-            loose[i] = [vx * slow, vz * slow, spin * calm]
-        delta = pose[step, :, None, :2] - pose[step, None, :, :2]
-        for i, j in np.argwhere(((delta**2).sum(-1) < reach2) & upper):
-            i, j = int(i), int(j)
-            hit = _overlap(_at(pose, step, i), tracks[i].body, _at(pose, step, j), tracks[j].body)
-            if hit is None:
-                continue
-            for k in (i, j):
-                if k not in loose:
-                    v = float(tracks[k].speed[step])
-                    loose[k] = [v * math.sin(tracks[k].yaw), v * math.cos(tracks[k].yaw), 0.0]
-            closing = _impulse(pose[step], loose, tracks, i, j, hit, restitution)
-            if (i, j) not in touched:
-                touched.add((i, j))
-                contacts.append(Contact(step * DT, (i, j), closing, hit[3], hit[4]))
-    return pose, contacts
-
-
-def _at(pose: Array, step: int, i: int) -> tuple[float, float, float]:
-    x, z, yaw = pose[step, i]
-    return float(x), float(z), float(yaw)
-
-
-def _impulse(
-    pose: Array,
-    loose: dict[int, list[float]],
-    tracks: list[_Track],
-    i: int,
-    j: int,
-    hit: tuple[float, float, float, float, float],
-    restitution: float,
-) -> float:
-    """Exchange momentum at the contact, push the boxes apart; gives the closing speed."""
-    depth, nx, nz, cx, cz = hit
-    a, b = loose[i], loose[j]
-    mass = [tracks[k].mass for k in (i, j)]
-    inertia = [
-        m * (tracks[k].body.length ** 2 + tracks[k].body.width ** 2) / 12
-        for m, k in zip(mass, (i, j), strict=True)
-    ]
-    arm = [(cx - pose[k, 0], cz - pose[k, 1]) for k in (i, j)]
-    share = mass[1] / (mass[0] + mass[1])
-    pose[i, :2] -= (nx * depth * share, nz * depth * share)
-    pose[j, :2] += (nx * depth * (1 - share), nz * depth * (1 - share))
-    rel_x = a[0] + a[2] * arm[0][1] - b[0] - b[2] * arm[1][1]
-    rel_z = a[1] - a[2] * arm[0][0] - b[1] + b[2] * arm[1][0]
-    closing = float(rel_x * nx + rel_z * nz)
-    if closing <= 0:
-        return closing
-    tx, tz = -nz, nx
-    slip = rel_x * tx + rel_z * tz
-
-    def stiffness(ux: float, uz: float) -> float:
-        return float(
-            sum(
-                1 / m + (ux * r[1] - uz * r[0]) ** 2 / moment
-                for m, moment, r in zip(mass, inertia, arm, strict=True)
-            )
-        )
-
-    normal = (1 + restitution) * closing / stiffness(nx, nz)
-    rub = min(0.4 * normal, abs(slip) / stiffness(tx, tz)) * (1 if slip > 0 else -1)
-    fx, fz = normal * nx + rub * tx, normal * nz + rub * tz
-    for state, sign, m, moment, r in ((a, -1, mass[0], inertia[0], arm[0]),
-                                      (b, 1, mass[1], inertia[1], arm[1])):  # fmt: skip
-        state[0] += sign * fx / m
-        state[1] += sign * fz / m
-        state[2] += sign * (fx * r[1] - fz * r[0]) / moment
-    return closing
-
-
 # --- what the drivers do ----------------------------------------------------------------------
 
 _TIME = np.arange(STEPS) * DT
@@ -303,11 +118,11 @@ _TIME = np.arange(STEPS) * DT
 
 def _track(
     body: Body, x: float, z: float, yaw: float, speed: Array, when: float, side: float = 0.0
-) -> _Track:
+) -> Track:
     """The straight track that is at (x, z) at the time `when`."""
     gone = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2 * DT)])
     gone -= np.interp(when, _TIME, gone)
-    return _Track(body, x + side + gone * math.sin(yaw), z + gone * math.cos(yaw), yaw, speed)
+    return Track(body, x + side + gone * math.sin(yaw), z + gone * math.cos(yaw), yaw, speed)
 
 
 def _constant(speed: float) -> Array:
@@ -361,7 +176,7 @@ def _approach_yaw(rng: np.random.Generator) -> tuple[float, float]:
     return rng.uniform(-math.pi, math.pi), 0.0
 
 
-def _ego_slot(rng: np.random.Generator, plan: EgoPlan, knobs: Difficulty) -> tuple[_Track, _Track]:
+def _ego_slot(rng: np.random.Generator, plan: EgoPlan, knobs: Difficulty) -> tuple[Track, Track]:
     """Tracks of the camera car and of the car that gets in front of it."""
     ego = Body(4.5, 1.8, 1.5, False, (0, 0, 0), True)
     body = _body(rng, car=True)
@@ -420,7 +235,7 @@ def _ego_slot(rng: np.random.Generator, plan: EgoPlan, knobs: Difficulty) -> tup
 
 def _pair_crash(
     rng: np.random.Generator, x: float, z: float, when: float, knobs: Difficulty
-) -> tuple[_Track, _Track]:
+) -> tuple[Track, Track]:
     """Two tracks whose cars are both at (x, z) soon after `when`."""
     bodies = _body(rng), _body(rng, car=True)
     closing = rng.uniform(*knobs.pair_closing)
@@ -450,7 +265,7 @@ def _pair_crash(
 
 def _pair_slot(
     rng: np.random.Generator, plan: PairPlan, ego_z: Array, knobs: Difficulty
-) -> tuple[_Track, _Track, Array]:
+) -> tuple[Track, Track, Array]:
     """Tracks of the two cars ahead, and the debris that lies there from the start."""
     when = rng.uniform(*knobs.impact_s)
     side = 1 if rng.random() < 0.5 else -1
@@ -481,7 +296,7 @@ def _pair_slot(
             first = _track(first.body, x, z, first.yaw, speed, stop + 0.3)
     elif plan in ("wreck", "apart"):
         tracks = list(_pair_crash(rng, x, z, 1.0, knobs))
-        pose, contacts = _simulate(tracks)
+        pose, contacts = follow(tracks)
         rest = _debris(rng, contacts)[-1]
         spread = 0.0 if plan == "wreck" else rng.uniform(1.0, 3.0)
         first, second = (
@@ -492,7 +307,7 @@ def _pair_slot(
     return first, second, rest
 
 
-def _bystanders(rng: np.random.Generator, ego_z: Array, most: int) -> list[_Track]:
+def _bystanders(rng: np.random.Generator, ego_z: Array, most: int) -> list[Track]:
     tracks = []
     for _ in range(int(rng.integers(0, most + 1))):
         side = 1 if rng.random() < 0.5 else -1
@@ -637,14 +452,14 @@ def simulate(kind: str, rng: np.random.Generator, knobs: Difficulty | None = Non
         ego, target = _ego_slot(rng, ego_plan, knobs)
         first, second, rest = _pair_slot(rng, pair_plan, ego.z, knobs)
         tracks = [ego, target, first, second, *_bystanders(rng, ego.z, knobs.bystanders)]
-        pose, contacts = _simulate(tracks)
+        pose, contacts = follow(tracks)
         for _ in range(6):
             # Whoever would be in the way of the story was never on this road.
             intruders = {max(c.bodies) for c in contacts if max(c.bodies) > SECOND}
             if not intruders:
                 break
             tracks = [t for k, t in enumerate(tracks) if k not in intruders]
-            pose, contacts = _simulate(tracks)
+            pose, contacts = follow(tracks)
         if _as_wanted(kind, contacts, knobs):
             break
     debris = _debris(rng, contacts)

@@ -14,6 +14,9 @@ Features, wherever they lie in the folder: one ``.npy`` (T, crops, D) per video,
 C3D text of 32 lines. Listed paths may be of another machine, Windows too: file names count. Frames
 are counted from 1 in every list, ends included, and -1 stands for an interval that is not there.
 
+``frames.csv`` with the columns ``path,frames`` says how many frames a video has, which features of
+32 segments do not tell; the test lists of two streams say it too.
+
 Damage of a training video leaves it out. Damage of the test set, or of its truth, is named too, and
 nothing is scored until it is mended: an AUC on fewer frames is another AUC.
 """
@@ -23,6 +26,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -33,6 +37,7 @@ from typing import Any
 from pybench.data.problems import DataError, Problem
 from pybench.data.snippets import (
     DROPPED,
+    FRAMES,
     REFUSED,
     Interval,
     Video,
@@ -58,6 +63,7 @@ ANOMALIES = (
 NORMAL = "Normal"
 CLASSES = (*ANOMALIES, NORMAL)
 IGNORED = "line ignored"
+UNTRAINED = "nothing to train on"
 KNOWN_TWICE = "train_normal.txt"
 """The two-stream list as published names ten normal videos twice."""
 
@@ -79,13 +85,14 @@ class _Line:
 
 @dataclass
 class _Found:
-    """Lists that were read: their lines, and what was wrong in them."""
+    """Lists that were read: their lines, what was wrong in them, and frames said elsewhere."""
 
     lists: list[Path] = field(default_factory=list)
     lines: list[_Line] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     refused: list[Problem] = field(default_factory=list)
     truth: Path | None = None
+    frames: dict[str, int] = field(default_factory=dict)
 
     def wrong(self, at: str, what: str, *, test: bool) -> None:
         """Note a line that cannot be used."""
@@ -105,6 +112,15 @@ def read(path: Path) -> Videos:
         FileNotFoundError: no list of any known layout.
         DataError: a list that is not text, or lists no video of two classes.
     """
+    videos = _read(path)
+    if len({video.label for video in videos.videos}) < 2:
+        said = "; ".join(map(str, (videos.problems + videos.refused)[:3]))
+        msg = f"lists must name videos of two classes that are there, got fewer ({said})"
+        raise DataError(msg)
+    return videos
+
+
+def _read(path: Path) -> Videos:
     folder = path.parent if path.is_file() else path
     walked = (
         f"{at}/{name}" for at, _, names in os.walk(folder) for name in names if name[0] != "."
@@ -117,12 +133,17 @@ def read(path: Path) -> Videos:
         classes = (*labels, next((x.of for x in found.lines if _is_normal(x.of)), NORMAL))
     else:
         found, classes = _ucf(folder, files), CLASSES
+    _take_frames(found, files)
     return _videos(found, files, classes, exact=folder if tables else None)
 
 
 def check(path: Path) -> dict[str, Any]:
     """Read everything, every feature and the truth of every frame, and name each damage."""
-    found = read(path)
+    try:
+        found = _read(path)
+    except DataError as error:
+        nothing = Problem(path.name, str(error), "nothing can be read until it is mended")
+        return {"counts": {}, "samples": 0, "problems": [vars(nothing)]}
     opened = open_all(found)
     counts = dict.fromkeys(found.classes, 0)
     for video in opened.videos:
@@ -154,7 +175,7 @@ def _ucf(folder: Path, files: Sequence[Path]) -> _Found:
         _rtfm(found, lists)
         arrays = [f for f in files if f.suffix == ".npy" and f.name.startswith("gt")]
         found.truth = next((f for f in arrays if f.name == "gt-ucf.npy"), next(iter(arrays), None))
-        if found.truth is None and annotation is not None:
+        if annotation is not None:
             _annotated(found, annotation)
         elif found.truth is None:
             what = "neither gt-ucf.npy nor a temporal annotation is there"
@@ -177,28 +198,49 @@ def _rtfm(found: _Found, lists: Sequence[Path]) -> None:
         found.lists.append(file)
         for at, line in _lines(file):
             found.lines.append(_Line(at, line, _class_of(line), "test" in file.stem.lower()))
-    if not any(line.test for line in found.lines):
+    if not any("test" in file.stem.lower() for file in lists):
         found.refused.append(Problem(lists[0].name, "no list of test videos beside it", REFUSED))
+    if all("test" in file.stem.lower() for file in lists):
+        what = "no list of training videos beside it"
+        found.problems.append(Problem(lists[0].name, what, UNTRAINED))
 
 
 def _two_streams(found: _Found, by_name: dict[str, Path]) -> None:
     for name in ("train_anomaly.txt", "train_normal.txt"):
         for at, line in _listed(found, by_name.get(name), name, test=False):
             _in_folder(found, _Line(at, line, _class_of(line), test=False))
-    tests = [n for n in sorted(by_name) if re.fullmatch(r"test_(anomaly|normal)(v2)?\.txt", n)]
     for kind in ("anomaly", "normal"):
-        name = next((n for n in reversed(tests) if kind in n), f"test_{kind}v2.txt")
+        name = _test_list(by_name, kind)
         for at, line in _listed(found, by_name.get(name), name, test=True):
-            path, _, rest = line.partition("|") if "|" in line else line.partition(" ")
-            numbers = re.findall(r"-?\d+", rest)
-            if not path or not numbers or re.sub(r"[-\d\s|,\[\]]", "", rest):
+            timed = _timed(line)
+            if timed is None:
                 found.wrong(at, f"must be path, frames and intervals, got {line!r}", test=True)
                 continue
-            frames, *ends = map(int, numbers)
+            path, frames, ends = timed
             intervals = _intervals(found, at, ends)
             if intervals is not None:
-                entry = _Line(at, path.strip(), _class_of(path), True, frames, intervals)
-                _in_folder(found, entry)
+                _in_folder(found, _Line(at, path, _class_of(path), True, frames, intervals))
+
+
+def _test_list(by_name: dict[str, Path], kind: str) -> str:
+    """Name of the test list of a kind: the second version, unless only the first is there."""
+    first, second = f"test_{kind}.txt", f"test_{kind}v2.txt"
+    return first if first in by_name and second not in by_name else second
+
+
+def _timed(line: str) -> tuple[str, int, list[int]] | None:
+    """Path, frames and ends of intervals, or None for another line.
+
+    Example:
+        >>> _timed("Arson/Arson011_x264.mp4|1267|[150, 420]"), _timed("Arson/Arson011_x264.mp4")
+        (('Arson/Arson011_x264.mp4', 1267, [150, 420]), None)
+    """
+    path, _, rest = line.partition("|") if "|" in line else line.partition(" ")
+    numbers = re.findall(r"-?\d+", rest)
+    if not path or not numbers or re.sub(r"[-\d\s|,\[\]]", "", rest):
+        return None
+    frames, *ends = map(int, numbers)
+    return path.strip(), frames, ends
 
 
 def _official(found: _Found, train: Path | None, annotation: Path | None) -> None:
@@ -212,9 +254,17 @@ def _official(found: _Found, train: Path | None, annotation: Path | None) -> Non
 
 
 def _annotated(found: _Found, annotation: Path) -> None:
-    """Give the test videos of other lists the intervals of the official annotation."""
-    found.lists.append(annotation)
-    entries = [_annotation(found, at, line) for at, line in _lines(annotation)]
+    """Give the test videos of other lists the intervals of the official annotation.
+
+    Beside an array of the truth it decides nothing, and what is wrong with it is only named.
+    """
+    said_wrong = _Found() if found.truth else found
+    if found.truth is None:
+        found.lists.append(annotation)
+    entries = [_annotation(said_wrong, at, line) for at, line in _lines(annotation)]
+    if found.truth:
+        action = f"{found.truth.name} is used"
+        found.problems += [Problem(p.file, p.what, action) for p in said_wrong.refused]
     said = {_key(entry.path): entry.intervals for entry in entries if entry is not None}
     found.lines = [
         _Line(x.at, x.path, x.of, True, None, said.get(_key(x.path))) if x.test else x
@@ -257,8 +307,9 @@ def _intervals(found: _Found, at: str, ends: Sequence[int]) -> tuple[Interval, .
 def _in_folder(found: _Found, line: _Line) -> None:
     """Take a line whose folder, where it has one, agrees with the name of the video."""
     above = PurePosixPath(_posix(line.path)).parent.name
-    if above and line.of in CLASSES and above != line.of and NORMAL not in (line.of, above):
-        unknown = above not in CLASSES
+    above = NORMAL if NORMAL in above else above
+    unknown = above not in CLASSES
+    if above and line.of in CLASSES and above != line.of and not (unknown and line.of == NORMAL):
         what = f"class {above!r} does not exist" if unknown else f"{line.path} is of two classes"
         found.wrong(line.at, what, test=line.test)
     else:
@@ -281,7 +332,7 @@ def _csv(table: Path) -> _Found:
         if not any(cells):
             continue
         at = f"{table.name} line {number}"
-        role = cells[2] if len(cells) > 2 else ""
+        role = cells[2].lower() if len(cells) > 2 else ""
         test = role == "test"
         ends = [cell for cell in cells[3:] if cell]
         if role not in ("train", "test") or not cells[0] or not cells[1]:
@@ -320,8 +371,9 @@ def _listed(
 
 def _lines(file: Path) -> Iterator[tuple[str, str]]:
     """(where, text) of the lines that say something."""
+    data = file.read_bytes()
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
         msg = f"{file} must be a text file, got: {error}"
         raise DataError(msg) from error
@@ -357,25 +409,25 @@ def _videos(
         elif key in videos:
             if line.at.split(" ")[0] != KNOWN_TWICE or videos[key].test:
                 both = videos[key].test != line.test
-                what = f"{key} occurs {'in training and test' if both else 'twice'}"
+                what = f"{videos[key].name} occurs {'in training and test' if both else 'twice'}"
                 found.wrong(line.at, what, test=line.test)
         else:
             seen.add(path)
             chosen = _features(path, index, streams=streams, exact=exact)
             videos[key] = Video(
-                _key(path) if exact is None else path,
+                _name(path) if exact is None else path,
                 classes.index(line.of),
                 line.test,
                 tuple(chosen),
-                line.frames,
+                line.frames or found.frames.get(_key(path)),
                 line.intervals,
             )
     _absent(found, videos, streams=streams)
     present = [video for video in videos.values() if video.files]
-    if len({video.label for video in present}) < 2:
-        said = "; ".join(map(str, (found.problems + found.refused)[:3]))
-        msg = f"lists must name videos of two classes that are there, got fewer ({said})"
-        raise DataError(msg)
+    _one_sided(found, present, normal=len(classes) - 1)
+    if exact is None:
+        listed = {_key(line.path) for line in found.lines}
+        _unlisted(found, [files[0] for key, files in index.items() if key not in listed])
     return Videos(
         videos=tuple(present),
         classes=tuple(classes),
@@ -389,22 +441,77 @@ def _videos(
 
 
 def _absent(found: _Found, videos: dict[str, Video], *, streams: bool) -> None:
-    """Name the videos without features, and those with fewer files than the others."""
-    most = max((len(video.files) for video in videos.values()), default=0)
-    for name, video in list(videos.items()):
+    """Name the videos without features, and those with other crops than most have."""
+    numbers = {
+        key: tuple(int(c[1]) for f in video.files if (c := _CROP.search(f.stem)))
+        for key, video in videos.items()
+    }
+    usual = max(Counter(filter(None, numbers.values())).items(), key=_often, default=((), 0))[0]
+    for key, video in list(videos.items()):
         what = ""
-        crops = [int(c[1]) for f in video.files if (c := _CROP.search(f.stem))]
+        crops = numbers[key]
         if not video.files:
             what = "listed but absent"
         elif streams and len(video.files) < 2:
             what = f"{'flow' if _stream(video.files[0]) == 'rgb' else 'rgb'} features are absent"
-        elif crops and len(crops) < most:
-            missing = sorted(set(range(most)) - set(crops))
-            what = f"{len(crops)} crops instead of {most}: number {missing} absent"
+        elif crops and crops != usual:
+            missing = sorted(set(usual) - set(crops))
+            more = sorted(set(crops) - set(usual))
+            names = f"number {missing} absent" if missing else f"number {more} too many"
+            what = f"{len(crops)} crops instead of {len(usual)}: {names}"
         if what:
-            problem = Problem(name, what, REFUSED if video.test else DROPPED)
+            problem = Problem(video.name, what, REFUSED if video.test else DROPPED)
             (found.refused if video.test else found.problems).append(problem)
-            videos[name] = Video(name, video.label, video.test, ())
+            videos[key] = Video(video.name, video.label, video.test, ())
+
+
+def _often(crops: tuple[tuple[int, ...], int]) -> tuple[int, int]:
+    """Sort key of crop numbers with their frequency: the most frequent, then the most."""
+    return crops[1], len(crops[0])
+
+
+def _one_sided(found: _Found, present: Sequence[Video], normal: int) -> None:
+    """Name a training or test set that a loss or an AUC of bags can do nothing with."""
+    name = found.lists[0].name if found.lists else "lists"
+    trained = {video.label == normal for video in present if not video.test}
+    if len(trained) < 2 and not any(p.action == UNTRAINED for p in found.problems):
+        kind = "" if not trained else "normal " if True not in trained else "abnormal "
+        found.problems.append(Problem(name, f"no {kind}training video is there", UNTRAINED))
+    if not any(video.test and video.label != normal for video in present) and not found.refused:
+        found.refused.append(Problem(name, "no abnormal test video is there", REFUSED))
+
+
+def _unlisted(found: _Found, files: Sequence[Path]) -> None:
+    """Name the videos of a known class that no list has: a list may be cut short."""
+    names = sorted(_name(file.name) for file in files if _class_of(file.name) in CLASSES)
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        found.problems.append(Problem(names[0], f"{names[0]}{more} in no list", "left out"))
+
+
+def _take_frames(found: _Found, files: Sequence[Path]) -> None:
+    """Learn how many frames videos have from the files that say it beside another layout."""
+    if found.truth is not None:
+        return  # an array of the truth has 16 frames per snippet, whatever the video has
+    by_name = {file.name: file for file in files}
+    for kind in ("anomaly", "normal"):
+        file = by_name.get(_test_list(by_name, kind))
+        if file is None or file in found.lists:
+            continue
+        found.lists.append(file)
+        timed = filter(None, (_timed(line) for _, line in _lines(file)))
+        found.frames |= {_key(path): frames for path, frames, _ in timed}
+    if (file := by_name.get(FRAMES)) is None:
+        return
+    found.lists.append(file)
+    rows = [(at, [cell.strip() for cell in line.split(",")]) for at, line in _lines(file)]
+    for at, cells in rows[1:] if rows and rows[0][1] == ["path", "frames"] else rows:
+        if len(cells) == 2 and cells[1].isdecimal() and int(cells[1]) > 0:
+            found.frames[_key(cells[0])] = int(cells[1])
+        else:
+            found.wrong(
+                at, f"must be path and number of frames, got {','.join(cells)!r}", test=True
+            )
 
 
 def _features(
@@ -438,18 +545,29 @@ def _posix(path: str) -> str:
 
 
 @cache  # a folder has thousands of names, and every trial reads them
-def _key(path: str) -> str:
+def _name(path: str) -> str:
     """The name of a video, without what extractors append to it.
 
     Example:
-        >>> [_key(n) for n in ("G:/x/Abuse001_x264_i3d.npy", "a/Abuse001_x264.mp4.npy",
-        ...                    "Abuse001_x264__0.npy", "Abuse001_x264_C.txt")]
+        >>> [_name(n) for n in ("G:/x/Abuse001_x264_i3d.npy", "a/Abuse001_x264.mp4.npy",
+        ...                     "Abuse001_x264__0.npy", "Abuse001_x264_C.txt")]
         ['Abuse001_x264', 'Abuse001_x264', 'Abuse001_x264', 'Abuse001_x264']
     """
     name = PurePosixPath(_posix(path)).name
     name = re.sub(r"\.(npy|txt)$", "", name)
     name = re.sub(r"\.(mp4|avi|mkv)$", "", name, flags=re.IGNORECASE)
     return re.sub(r"(_i3d|_C)$", "", _CROP.sub("", name))
+
+
+@cache
+def _key(path: str) -> str:
+    """What two spellings of a video's name share: extractors and file systems change the rest.
+
+    Example:
+        >>> _key("Abuse001_x264.mp4") == _key("abuse001_i3d.npy")
+        True
+    """
+    return _name(path).lower().removesuffix("_x264")
 
 
 def _class_of(path: str) -> str:
@@ -459,7 +577,7 @@ def _class_of(path: str) -> str:
         >>> _class_of("RoadAccidents002_x264.mp4"), _class_of("a/Normal_Videos_003_x264.mp4")
         ('RoadAccidents', 'Normal')
     """
-    name = _key(path)
+    name = _name(path)
     named = _NAMED.match(name)
     of = named[1] if named else name
     return NORMAL if of.startswith("Normal_Video") else of

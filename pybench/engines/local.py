@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from pybench import host
 from pybench.engines import POLL_S, Engine, Event, Job, Queue, Settings, fail, work
-from pybench.processes import main_hidden
+from pybench.processes import end_with_the_parent, main_hidden
 from pybench.store import Store, StoreError
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _run(job: Job, settings: Settings, outbox: Connection, log: Path) -> None:
     """A worker's life."""
     # Ctrl-C reaches the whole terminal; the driver alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_driver, daemon=True).start()
+    end_with_the_parent()
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -190,10 +190,3 @@ def _run(job: Job, settings: Settings, outbox: Connection, log: Path) -> None:
         outbox.send(work(job, settings))
     except StoreError as error:
         outbox.send(error)
-
-
-def _die_with_driver() -> None:
-    driver = multiprocessing.parent_process()
-    if driver is not None:
-        driver.join()
-    os._exit(1)

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, one_hot
 
 from pybench import checks
-from pybench.class_weights import Weights, check_weights, class_weights
+from pybench.class_weights import Reweighted, class_weights
 from pybench.types import ClassOutput, ClassTarget, Kind, LossContext, LossFn, Need
 
 
 @dataclass(frozen=True)
-class BceOvr:
+class BceOvr(Reweighted):
     r"""One binary problem per class, in which the samples of a rare class count for more.
 
     .. math:: -\sum_c \left[ w_c t_c \log \sigma(z_c) + (1-t_c) \log(1-\sigma(z_c)) \right]
@@ -39,8 +39,6 @@ class BceOvr:
         tensor([3.5000, 2.0000])
     """
 
-    weights: Weights = "balanced"
-
     reads: ClassVar[Kind] = "classes"
     takes_probabilities: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset()
@@ -48,14 +46,6 @@ class BceOvr:
         "Lee, Han: Comparison of Loss Function for Multi-Class Classification of Collision Events "
         "in Imbalanced Black-Box Video Data, eq. (2)"
     )
-
-    def __post_init__(self) -> None:
-        check_weights("weights", self.weights)
-
-    @property
-    def uses_counts(self) -> bool:
-        """Whether the weights come from the class counts."""
-        return isinstance(self.weights, str)
 
     def prepare(self, context: LossContext) -> LossFn:
         """Return the loss with its weights computed."""

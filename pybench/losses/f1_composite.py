@@ -131,7 +131,7 @@ class F1Composite:
         logits, labels = checks.hard_classes("f1_composite", seen, truth, least=2)
         checks.require(len(labels) > 0, "batch", "at least one cell", "none")
         odds, positive = label_log_odds(logits, labels), labels > 0
-        alpha = torch.where(positive, self.alpha, 1 - self.alpha).to(odds.dtype)
+        alpha = odds.new_tensor([1 - self.alpha, self.alpha])[positive.long()]
         focal = -alpha * (self.gamma * logsigmoid(-odds)).exp() * logsigmoid(odds)
         negatives = (~positive).nonzero().squeeze(1)
         hardest = focal.detach()[negatives].sort(descending=True, stable=True).indices

@@ -35,7 +35,8 @@ class QualityFocal:
     Source: Li, Wang, Wu, Chen, Hu, Li, Tang, Yang: Generalized Focal Loss: Learning Qualified and
         Distributed Bounding Boxes for Dense Object Detection, NeurIPS 2020, eq. (2).
     Deviations: the background has a logit of its own, so that the score of a class is the sigmoid
-        of its lead over it; with one class of objects that is its softmax probability.
+        of its lead over it: that of the source where the background has logit 0, and the softmax
+        probability where there is one class of objects.
 
     Example:
         >>> import torch, pybench.losses as pl

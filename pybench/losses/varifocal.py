@@ -38,8 +38,9 @@ class Varifocal:
     Source: Zhang, Wang, Dayoub, Suenderhauf: VarifocalNet: An IoU-aware Dense Object Detector,
         CVPR 2021, eq. (2).
     Deviations: the background has a logit of its own, so that the score of a class is the sigmoid
-        of its lead over it; with one class of objects that is its softmax probability. A
-        positive cell whose boxes do not touch counts as a negative, as in the formula.
+        of its lead over it: that of the source where the background has logit 0, and the softmax
+        probability where there is one class of objects. A positive cell whose boxes do not touch
+        counts as a negative, as in the formula.
 
     Example:
         >>> import torch, pybench.losses as pl

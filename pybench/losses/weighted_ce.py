@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pybench import checks
-from pybench.class_weights import Weights, check_weights, class_weights
+from pybench.class_weights import Reweighted, class_weights
 from pybench.types import ClassOutput, ClassTarget, Kind, LossContext, LossFn, Need
 
 
 @dataclass(frozen=True)
-class WeightedCrossEntropy:
+class WeightedCrossEntropy(Reweighted):
     r"""Cross entropy in which a rare class counts for more.
 
     .. math:: w_y\,(-\log p_y), \quad \text{soft targets: } \sum_j t_j w_j (-\log p_j)
@@ -43,7 +43,6 @@ class WeightedCrossEntropy:
         tensor([0.6667, 2.0000])
     """
 
-    weights: Weights = "balanced"
     mean: Literal["items", "weights"] = "items"
 
     reads: ClassVar[Kind] = "classes"
@@ -53,14 +52,6 @@ class WeightedCrossEntropy:
         "Lee, Han: Comparison of Loss Function for Multi-Class Classification of Collision Events "
         "in Imbalanced Black-Box Video Data, eq. (2)"
     )
-
-    def __post_init__(self) -> None:
-        check_weights("weights", self.weights)
-
-    @property
-    def uses_counts(self) -> bool:
-        """Whether the weights come from the class counts."""
-        return isinstance(self.weights, str)
 
     def prepare(self, context: LossContext) -> LossFn:
         """Return the loss with its weights computed."""

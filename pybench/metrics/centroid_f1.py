@@ -49,4 +49,4 @@ class CentroidF1(BoxMetric):
     def score(self, pictures: Sequence[Image], numbers: range) -> list[Score]:
         """Score each class of objects."""
         counts = sure_detections(pictures, numbers, closeness, -self.radius, self.threshold)
-        return [2 * c.hits / (c.said + c.there) if c.said + c.there else None for c in counts]
+        return [found.f1 for found in counts]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
-from pybench.checks import require
-from pybench.scoring.boxes import BoxMetric, Image, overlap, sure_detections
+from pybench.scoring.boxes import Found, OverlapMetric
 from pybench.scoring.classes import Score
 
 
 @dataclass(frozen=True)
-class DetectionF1(BoxMetric):
+class DetectionF1(OverlapMetric):
     r"""Harmonic mean of the precision and recall of sure detections, class by class.
 
     .. math:: F_c = 2 TP_c / (P_c + G_c) \quad \text{for } P_c \text{ detections and } G_c
@@ -36,18 +33,6 @@ class DetectionF1(BoxMetric):
         {'': 0.6666666666666666, 'person': 0.6666666666666666}
     """
 
-    iou: float = 0.5
-    threshold: float = 0.5
-
-    source: ClassVar[str] = (
-        "van Rijsbergen: Information Retrieval, Butterworths 1979, chapter 7; Everingham, "
-        "Van Gool, Williams, Winn, Zisserman: The Pascal Visual Object Classes Challenge, IJCV 2010"
-    )
-
-    def __post_init__(self) -> None:
-        require(0 < self.iou <= 1, "iou", "in (0, 1]", self.iou)
-
-    def score(self, pictures: Sequence[Image], numbers: range) -> list[Score]:
-        """Score each class of objects."""
-        counts = sure_detections(pictures, numbers, overlap, self.iou, self.threshold)
-        return [2 * c.hits / (c.said + c.there) if c.said + c.there else None for c in counts]
+    def of(self, counts: Found) -> Score:
+        """Score one class of objects."""
+        return counts.f1

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
-from pybench.checks import require
-from pybench.scoring.boxes import BoxMetric, Image, overlap, sure_detections
+from pybench.scoring.boxes import Found, OverlapMetric
 from pybench.scoring.classes import Score
 
 
 @dataclass(frozen=True)
-class DetectionPrecision(BoxMetric):
+class DetectionPrecision(OverlapMetric):
     r"""Share of the sure detections of a class that find an object.
 
     .. math:: TP_c / P_c \quad \text{for } P_c \text{ detections}
@@ -34,18 +31,6 @@ class DetectionPrecision(BoxMetric):
         {'': 1.0, 'person': 1.0}
     """
 
-    iou: float = 0.5
-    threshold: float = 0.5
-
-    source: ClassVar[str] = (
-        "van Rijsbergen: Information Retrieval, Butterworths 1979, chapter 7; Everingham, "
-        "Van Gool, Williams, Winn, Zisserman: The Pascal Visual Object Classes Challenge, IJCV 2010"
-    )
-
-    def __post_init__(self) -> None:
-        require(0 < self.iou <= 1, "iou", "in (0, 1]", self.iou)
-
-    def score(self, pictures: Sequence[Image], numbers: range) -> list[Score]:
-        """Score each class of objects."""
-        counts = sure_detections(pictures, numbers, overlap, self.iou, self.threshold)
-        return [c.hits / c.said if c.said else None for c in counts]
+    def of(self, counts: Found) -> Score:
+        """Score one class of objects."""
+        return counts.hits / counts.said if counts.said else None

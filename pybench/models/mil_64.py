@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from pybench.checks import require
-from pybench.models._bags import SnippetScorer
+from pybench.models._bags import Dropout, SnippetScorer
 from pybench.types import Kind, ModelContext
 
 
@@ -52,7 +52,7 @@ class _Network(SnippetScorer):
     def __init__(self, dropout: float, context: ModelContext) -> None:
         super().__init__(64, context)
         self.hidden = nn.Linear(context.input_shape[-1], 64)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def body(self, bags: Tensor) -> Tensor:
         hidden: Tensor = self.hidden(bags)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from pybench.checks import require
-from pybench.models._bags import SnippetScorer, glorot
+from pybench.models._bags import Dropout, SnippetScorer, glorot
 from pybench.types import Kind, ModelContext
 
 
@@ -23,8 +23,9 @@ class MilFc512:
     Returns: a ``BagOutput``; its features are the 32 of the second layer, which has no activation.
     Source: Sultani, Chen, Shah: Real-World Anomaly Detection in Surveillance Videos, CVPR 2018,
         section 4; as 3 fully connected layers in Park, Park, Hong 2022.
-    Deviations: the weight decay of 1e-3 and Adagrad belong to the optimiser, not to the model; a
-        budget names its own. For a loss of classes the last layer has C outputs.
+    Deviations: the penalty of 1e-3 on squared weights and Adagrad belong to the budget:
+        ``Budget(optimiser="adagrad", lr=0.01, weight_decay=2e-3)``, which decays biases as well.
+        For a loss of classes the last layer has C outputs.
 
     Example:
         >>> import torch
@@ -56,7 +57,7 @@ class _Network(SnippetScorer):
         super().__init__(32, context)
         self.first = nn.Linear(context.input_shape[-1], 512)
         self.second = nn.Linear(512, 32)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         glorot(self)
 
     def body(self, bags: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pybench.checks import require
-from pybench.models._bags import SnippetScorer, bags_of_crops, crops_as_bags
+from pybench.models._bags import Dropout, SnippetScorer, bags_of_crops, crops_as_bags
 from pybench.types import Kind, ModelContext
 
 
@@ -69,7 +69,7 @@ class _Network(SnippetScorer):
         self.fuse = nn.Conv1d(4 * width, 4 * width, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm1d(4 * width)
         self.scorer = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(4 * width, 4 * width), nn.ReLU(), nn.Dropout(dropout)
+            Dropout(dropout), nn.Linear(4 * width, 4 * width), nn.ReLU(), Dropout(dropout)
         )
 
     def body(self, bags: Tensor) -> Tensor:

@@ -99,6 +99,10 @@ def _average(beta: float, changes: tuple[float, ...]) -> str:
     )
 
 
+def _beside(change: float) -> str:
+    return "above" if change > 0 else "below" if change < 0 else "level with"
+
+
 paper = Paper(
     name="CB-MIL",
     title=(
@@ -130,7 +134,7 @@ paper = Paper(
         *(
             Claim(
                 where="Table 1",
-                text=f"{name}: beta {beta:g} {'above' if change > 0 else 'below'} MIL",
+                text=f"{name}: beta {beta:g} {_beside(change)} MIL",
                 printed=f"{change:+.1f} points",
                 above=(CB_MIL[beta],) if change > 0 else (MIL,) if change else (),
                 below=(MIL,) if change > 0 else (CB_MIL[beta],) if change else (),

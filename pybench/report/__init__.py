@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Board", "build", "save", "write"]
 
 
-def write(planned: Planned, store: Store, folder: Path, command: str) -> str:
+def write(
+    planned: Planned, store: Store, folder: Path, command: str, *, paper_selection: bool = False
+) -> str:
     """Write ``leaderboard.{html,md,json}`` of a suite from what is stored.
 
     Args:
@@ -26,6 +28,7 @@ def write(planned: Planned, store: Store, folder: Path, command: str) -> str:
         store: where the records are.
         folder: where to write; made when it is not there.
         command: the command line that asked for it.
+        paper_selection: choose parameters on the split that is reported, and stamp the board.
 
     Returns:
         The table for a terminal.
@@ -42,6 +45,7 @@ def write(planned: Planned, store: Store, folder: Path, command: str) -> str:
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         refused=planned.plan.refused,
         missing=len(planned.jobs) - len(found),
+        paper_selection=paper_selection,
     )
     save(board, folder)
     return markdown.terminal(board)

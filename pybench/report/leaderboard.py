@@ -27,6 +27,7 @@ from pybench.report.groups import (
     provenances,
 )
 from pybench.report.papers import Verdict, verdicts
+from pybench.report.selection import sentences
 from pybench.report.words import ADJUSTED, repetition_names, summary, varies
 from pybench.stats import PairedT, TieGroups, mean_interval, paired_t, tie_groups
 from pybench.tasks import TaskMeta
@@ -145,6 +146,7 @@ class Board:
         refused: what does not apply, as (task, row, reason).
         host: distinct machine and library facts, each with all its values.
         missing: trials of the suite that have not been run.
+        paper_selection: whether parameters were chosen on the split that is reported.
     """
 
     suite: str
@@ -154,6 +156,7 @@ class Board:
     refused: tuple[tuple[str, str, str], ...]
     host: Mapping[str, tuple[str, ...]]
     missing: int
+    paper_selection: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``leaderboard.json``."""
@@ -163,6 +166,7 @@ class Board:
             "created": self.created,
             "host": {key: list(values) for key, values in self.host.items()},
             "missing": self.missing,
+            "paper_selection": self.paper_selection,
             "rows": [dataclasses.asdict(row) for task in self.tasks for row in task.rows],
             "summaries": {task.name: list(task.summary) for task in self.tasks},
             "floors": {task.name: dict(task.floors) for task in self.tasks},
@@ -185,6 +189,7 @@ def build(
     created: str,
     refused: Iterable[Refused] = (),
     missing: int = 0,
+    paper_selection: bool = False,
 ) -> Board:
     """Make the board of some trials.
 
@@ -196,6 +201,7 @@ def build(
         created: when, as text.
         refused: combinations that do not apply.
         missing: trials of the suite that have not been run.
+        paper_selection: choose parameters on the split that is reported, not on validation.
 
     Raises:
         ValueError: for a trial given twice, or one of a task that is not in ``tasks``.
@@ -210,7 +216,7 @@ def build(
         msg = f"tasks must have every task of the records, got none for {sorted(unknown)}"
         raise ValueError(msg)
     boards = [
-        _task_board(name, meta, [r for r in found if r.trial.task == name], suite)
+        _task_board(name, meta, [r for r in found if r.trial.task == name], suite, paper_selection)
         for name, meta in tasks.items()
     ]
     return Board(
@@ -221,6 +227,7 @@ def build(
         refused=tuple((r.task, r.row, r.reason) for r in refused),
         host=_host(found),
         missing=missing,
+        paper_selection=paper_selection,
     )
 
 
@@ -237,7 +244,9 @@ def _host(records: Sequence[Stored]) -> dict[str, tuple[str, ...]]:
     return {key: tuple(sorted(values)) for key, values in sorted(stamps.items())}
 
 
-def _task_board(name: str, meta: TaskMeta, records: list[Stored], suite: str) -> TaskBoard:
+def _task_board(
+    name: str, meta: TaskMeta, records: list[Stored], suite: str, paper_selection: bool
+) -> TaskBoard:
     groups = gather(records)
     repetitions, values = layout(groups, meta.headline, meta.headline_split)
     done = [record for record in records if record.status == "done"]
@@ -267,6 +276,7 @@ def _task_board(name: str, meta: TaskMeta, records: list[Stored], suite: str) ->
         for i in order
     )
     against = _against_adjusted(rows, values[order])
+    chosen = sentences(meta, groups, higher_is_better=higher, paper_selection=paper_selection)
     provenance = provenances(done)
     paper = load(meta.published) if meta.published else None
     problems = dict.fromkeys(str(p) for r in done for p in r.facts.get("problems", ()))
@@ -274,7 +284,7 @@ def _task_board(name: str, meta: TaskMeta, records: list[Stored], suite: str) ->
         name=name,
         meta=meta,
         rows=rows,
-        summary=summary(meta, rows, ties.floor, against, varies(repetitions)),
+        summary=(*summary(meta, rows, ties.floor, against, varies(repetitions)), *chosen),
         varies=varies(repetitions),
         resolution=ties.floor,
         against_adjusted=against,

@@ -27,6 +27,10 @@ def page(board: Board) -> str:
             heads = ("where", "cell or claim", "printed", "ours", "verdict")
             rows = [(v.table, v.cell, v.printed, v.ours, v.verdict) for v in task.verdicts]
             parts += ["### The paper beside us", _table(heads, rows)]
+        if task.paper and task.paper.findings:
+            said = "What the printed numbers say by themselves:"
+            parts.append("\n".join([said, "", *(f"- {_cell(f)}" for f in task.paper.findings)]))
+            parts.append(f"Not stated in the paper: {_cell(', '.join(task.paper.unstated))}.")
     if board.refused:
         parts += ["## Not applicable", _table(("task", "row", "reason"), board.refused)]
     return "\n\n".join(parts) + "\n"

@@ -56,10 +56,12 @@ class RandomOver:
         grouped = members(context)
         missing = np.maximum(0, self._size(grouped.counts.tolist()) - grouped.counts)
         copies = grouped.draw(np.repeat(np.arange(len(missing)), missing), rng)
-        indices = rng.permutation(len(context) + len(copies)).astype(np.int64, copy=False)
-        extra = indices >= len(context)
-        indices[extra] = copies[indices[extra] - len(context)]
-        return Draw(indices, extra.view(np.uint8))
+        # A copy of sample i is ~i, below 0, while all are shuffled: looking them up afterwards
+        # would wait for memory twice.
+        shuffled = np.concatenate([np.arange(len(context)), ~copies])
+        rng.shuffle(shuffled)
+        extra = shuffled < 0
+        return Draw(np.where(extra, ~shuffled, shuffled), extra.view(np.uint8))
 
     def _size(self, counts: list[int]) -> int:
         if isinstance(self.target, int):

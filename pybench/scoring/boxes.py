@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
@@ -145,6 +146,12 @@ class Found(NamedTuple):
     said: int
     there: int
 
+    @property
+    def f1(self) -> Score:
+        """Harmonic mean of precision and recall; None where there is neither."""
+        total = self.said + self.there
+        return 2 * self.hits / total if total else None
+
 
 def sure_detections(
     pictures: Sequence[Image], numbers: range, affinity: Affinity, least: float, threshold: float
@@ -157,6 +164,31 @@ def sure_detections(
         said = int((matched.confidence >= threshold).sum())
         counts.append(Found(int(matched.hit[:said].sum()), said, matched.objects))
     return counts
+
+
+@dataclass(frozen=True)
+class OverlapMetric(BoxMetric):
+    """A metric of the sure detections of a class and the objects they overlap."""
+
+    iou: float = 0.5
+    threshold: float = 0.5
+
+    source: ClassVar[str] = (
+        "van Rijsbergen: Information Retrieval, Butterworths 1979, chapter 7; Everingham, "
+        "Van Gool, Williams, Winn, Zisserman: The Pascal Visual Object Classes Challenge, IJCV 2010"
+    )
+
+    def __post_init__(self) -> None:
+        require(0 < self.iou <= 1, "iou", "in (0, 1]", self.iou)
+
+    def score(self, pictures: Sequence[Image], numbers: range) -> list[Score]:
+        """Score each class of objects."""
+        counts = sure_detections(pictures, numbers, overlap, self.iou, self.threshold)
+        return [self.of(found) for found in counts]
+
+    @abstractmethod
+    def of(self, counts: Found) -> Score:
+        """Score one class of objects."""
 
 
 def overlap(first: Floats, second: Floats) -> Floats:

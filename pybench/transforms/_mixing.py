@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,10 +14,39 @@ from torch import Tensor
 from torch.nn import functional
 
 from pybench.checks import require
-from pybench.transforms._pictures import refuse_others
-from pybench.types import Batch, ClassTarget, Donors, Labels
+from pybench.transforms._pictures import PICTURES, On, chosen, refuse_others
+from pybench.types import Batch, ClassTarget, Donors, Inputs, Labels
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PairTransform(ABC):
+    """A transform that mixes each picture with another of its batch, by a share from Beta."""
+
+    alpha: float = 1.0
+    on: On = "all"
+
+    takes: ClassVar[frozenset[Inputs]] = PICTURES
+
+    def __post_init__(self) -> None:
+        require(0 <= self.alpha < math.inf, "alpha", "finite and >= 0", self.alpha)
+
+    def __call__(
+        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
+    ) -> Batch:
+        """Return the batch with its chosen samples changed."""
+        kept = shares(rng, chosen(self.on, copy), self.alpha)
+        other = partners(batch, rng)
+        inputs, kept = self.mix(batch.inputs, other.inputs, kept, rng)
+        target = soft_target(truth(batch), truth(other), kept, len(donors.counts))
+        return Batch(inputs, target)
+
+    @abstractmethod
+    def mix(
+        self, own: Tensor, other: Tensor, kept: Floats, rng: np.random.Generator
+    ) -> tuple[Tensor, Floats]:
+        """The mixed inputs, and the share that each sample keeps of itself."""
 
 
 def shares(

@@ -6,7 +6,7 @@ import contextlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -45,6 +45,27 @@ class PictureTransform(ABC):
     @abstractmethod
     def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
         """Change frames (T, 3, H, W) of uint8, all alike; an image is one frame."""
+
+
+@dataclass(frozen=True)
+class Stretch(PictureTransform):
+    """A transform that stretches or squeezes each picture by a factor drawn evenly."""
+
+    factor: float = 0.3
+    on: On = "all"
+
+    source: ClassVar[str] = OVERSAMPLING
+
+    def __post_init__(self) -> None:
+        require(0 <= self.factor < 1, "factor", "in [0, 1)", self.factor)
+
+    def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change frames (T, 3, H, W) alike."""
+        return warp(frames, zoom=self.zoom(1 + within(rng, self.factor)))
+
+    @abstractmethod
+    def zoom(self, factor: float) -> tuple[float, float]:
+        """The vertical and the horizontal factor."""
 
 
 def chosen(on: On, copy: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -32,12 +32,21 @@ class BalancedMixup:
     Returns: the same shape; labels of the batch, and the mixed ones as probabilities (B, C).
     Raises: ValueError for a field out of range, TypeError for more than one label per sample.
     Source: Galdran, Carneiro, Gonzalez Ballester: Balanced-MixUp for Highly Imbalanced Medical
-        Image Classification, MICCAI 2021, eq. (2).
+        Image Classification, MICCAI 2021, section 2.
     Deviations: a share of its own for each sample; pixels are rounded to uint8.
 
     Example:
-        >>> BalancedMixup()
-        BalancedMixup(alpha=0.2, on='all')
+        >>> import torch
+        >>> from pybench.types import Batch, ClassTarget, Donors
+        >>> black_and_grey = torch.tensor([0, 100], dtype=torch.uint8).reshape(2, 1, 1, 1)
+        >>> batch = Batch(black_and_grey.expand(2, 4, 4, 3), ClassTarget(torch.tensor([0, 1])))
+        >>> def load(rows):
+        ...     return Batch(batch.inputs[rows], ClassTarget(batch.target.labels[rows]))
+        >>> donors = Donors(load, np.array([0, 1]), np.array([1, 1]))
+        >>> mixed = BalancedMixup()(batch, np.zeros(2), donors, np.random.default_rng(3))
+        >>> grey = mixed.inputs[:, 0, 0, 0] / 100  # as grey as it is of class 1
+        >>> bool(((grey - mixed.target.probabilities[:, 1]).abs() <= 0.005).all())
+        True
     """
 
     alpha: float = 0.2
@@ -46,7 +55,7 @@ class BalancedMixup:
     takes: ClassVar[frozenset[Inputs]] = PICTURES
     source: ClassVar[str] = (
         "Galdran, Carneiro, Gonzalez Ballester: Balanced-MixUp for Highly Imbalanced Medical Image "
-        "Classification, MICCAI 2021, eq. (2)"
+        "Classification, MICCAI 2021, section 2"
     )
 
     def __post_init__(self) -> None:

@@ -38,8 +38,17 @@ class Cmo:
         end of the training.
 
     Example:
-        >>> Cmo()
-        Cmo(alpha=1.0, probability=0.5, on='all')
+        >>> import torch
+        >>> from pybench.types import Batch, ClassTarget, Donors
+        >>> black_and_grey = torch.tensor([0, 100], dtype=torch.uint8).reshape(2, 1, 1, 1)
+        >>> batch = Batch(black_and_grey.expand(2, 4, 4, 3), ClassTarget(torch.tensor([0, 1])))
+        >>> def load(rows):
+        ...     return Batch(batch.inputs[rows], ClassTarget(batch.target.labels[rows]))
+        >>> donors = Donors(load, np.array([0, 1]), np.array([1, 1]))
+        >>> mixed = Cmo(probability=1)(batch, np.zeros(2), donors, np.random.default_rng(3))
+        >>> grey = (mixed.inputs == 100).float().mean((1, 2, 3))  # the grey area is the share
+        >>> torch.equal(grey, mixed.target.probabilities[:, 1])
+        True
     """
 
     alpha: float = 1.0

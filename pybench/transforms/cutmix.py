@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
-from pybench.checks import require
-from pybench.transforms._mixing import partners, paste, shares, soft_target, truth
-from pybench.transforms._pictures import PICTURES, On, chosen
-from pybench.types import Batch, Donors, Inputs
+from pybench.transforms._mixing import Floats, PairTransform, paste
 
 
 @dataclass(frozen=True)
-class CutMix:
+class CutMix(PairTransform):
     r"""Paste a box of another picture of the batch, and mix the labels by area.
 
     .. math:: M \odot x_i + (1 - M) \odot x_j, \quad \lambda \sim \mathrm{Beta}(\alpha, \alpha)
@@ -35,28 +31,24 @@ class CutMix:
     Deviations: a box of its own for each sample.
 
     Example:
-        >>> CutMix()
-        CutMix(alpha=1.0, on='all')
+        >>> import torch
+        >>> from pybench.types import Batch, ClassTarget, Donors
+        >>> black_and_grey = torch.tensor([0, 100], dtype=torch.uint8).reshape(2, 1, 1, 1)
+        >>> batch = Batch(black_and_grey.expand(2, 4, 4, 3), ClassTarget(torch.tensor([0, 1])))
+        >>> donors = Donors(lambda rows: batch, np.array([0, 1]), np.array([1, 1]))
+        >>> mixed = CutMix()(batch, np.zeros(2), donors, np.random.default_rng(3))
+        >>> grey = (mixed.inputs == 100).float().mean((1, 2, 3))  # the grey area is the share
+        >>> torch.equal(grey, mixed.target.probabilities[:, 1])
+        True
     """
 
-    alpha: float = 1.0
-    on: On = "all"
-
-    takes: ClassVar[frozenset[Inputs]] = PICTURES
     source: ClassVar[str] = (
         "Yun, Han, Oh, Chun, Choe, Yoo: CutMix: Regularization Strategy to Train Strong "
         "Classifiers with Localizable Features, ICCV 2019, eq. (1) and (2)"
     )
 
-    def __post_init__(self) -> None:
-        require(0 <= self.alpha < math.inf, "alpha", "finite and >= 0", self.alpha)
-
-    def __call__(
-        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
-    ) -> Batch:
-        """Return the batch with its chosen samples changed."""
-        kept = shares(rng, chosen(self.on, copy), self.alpha)
-        other = partners(batch, rng)
-        inputs, kept = paste(batch.inputs, other.inputs, kept, rng)
-        target = soft_target(truth(batch), truth(other), kept, len(donors.counts))
-        return Batch(inputs, target)
+    def mix(
+        self, own: Tensor, other: Tensor, kept: Floats, rng: np.random.Generator
+    ) -> tuple[Tensor, Floats]:
+        """The mixed inputs, and the share that each sample keeps of itself."""
+        return paste(own, other, kept, rng)

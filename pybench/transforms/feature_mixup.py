@@ -35,8 +35,13 @@ class FeatureMixup:
         own for each sample. Bags are not mixed across classes: a bag has one class.
 
     Example:
-        >>> FeatureMixup()
-        FeatureMixup(alpha=1.0, on='all')
+        >>> import torch
+        >>> from pybench.types import Batch, ClassTarget, Donors
+        >>> batch = Batch(torch.tensor([[0.0], [1.0]]), ClassTarget(torch.tensor([0, 1])))
+        >>> donors = Donors(lambda rows: batch, np.array([0, 1]), np.array([1, 1]))
+        >>> mixed = FeatureMixup()(batch, np.zeros(2), donors, np.random.default_rng(3))
+        >>> torch.equal(mixed.inputs[:, 0], mixed.target.probabilities[:, 1])  # as far as it is 1
+        True
     """
 
     alpha: float = 1.0

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
-from pybench.checks import require
-from pybench.transforms._mixing import blend, partners, shares, soft_target, truth
-from pybench.transforms._pictures import PICTURES, On, chosen
-from pybench.types import Batch, Donors, Inputs
+from pybench.transforms._mixing import Floats, PairTransform, blend
 
 
 @dataclass(frozen=True)
-class Mixup:
+class Mixup(PairTransform):
     r"""Average two samples of the batch, and their labels by the same share.
 
     .. math:: \lambda x_i + (1 - \lambda) x_j, \quad \lambda \sim \mathrm{Beta}(\alpha, \alpha)
@@ -33,28 +29,24 @@ class Mixup:
     Deviations: a share of its own for each sample; pixels are rounded to uint8.
 
     Example:
-        >>> Mixup()
-        Mixup(alpha=1.0, on='all')
+        >>> import torch
+        >>> from pybench.types import Batch, ClassTarget, Donors
+        >>> black_and_grey = torch.tensor([0, 100], dtype=torch.uint8).reshape(2, 1, 1, 1)
+        >>> batch = Batch(black_and_grey.expand(2, 4, 4, 3), ClassTarget(torch.tensor([0, 1])))
+        >>> donors = Donors(lambda rows: batch, np.array([0, 1]), np.array([1, 1]))
+        >>> mixed = Mixup()(batch, np.zeros(2), donors, np.random.default_rng(3))
+        >>> grey = mixed.inputs[:, 0, 0, 0] / 100  # as grey as it is of class 1
+        >>> bool(((grey - mixed.target.probabilities[:, 1]).abs() <= 0.005).all())
+        True
     """
 
-    alpha: float = 1.0
-    on: On = "all"
-
-    takes: ClassVar[frozenset[Inputs]] = PICTURES
     source: ClassVar[str] = (
         "Zhang, Cisse, Dauphin, Lopez-Paz: mixup: Beyond Empirical Risk Minimization, ICLR 2018, "
         "section 2"
     )
 
-    def __post_init__(self) -> None:
-        require(0 <= self.alpha < math.inf, "alpha", "finite and >= 0", self.alpha)
-
-    def __call__(
-        self, batch: Batch, copy: NDArray[np.uint8], donors: Donors, rng: np.random.Generator
-    ) -> Batch:
-        """Return the batch with its chosen samples changed."""
-        kept = shares(rng, chosen(self.on, copy), self.alpha)
-        other = partners(batch, rng)
-        inputs = blend(batch.inputs, other.inputs, kept)
-        target = soft_target(truth(batch), truth(other), kept, len(donors.counts))
-        return Batch(inputs, target)
+    def mix(
+        self, own: Tensor, other: Tensor, kept: Floats, rng: np.random.Generator
+    ) -> tuple[Tensor, Floats]:
+        """The mixed inputs, and the share that each sample keeps of itself."""
+        return blend(own, other, kept), kept

@@ -30,8 +30,12 @@ class RandAugment(PictureTransform):
     Deviations: operations and their ranges are torchvision's.
 
     Example:
-        >>> RandAugment(n=2, m=9)
-        RandAugment(n=2, m=9, on='all')
+        >>> import torch
+        >>> two = torch.full((2, 3, 8, 8), 200, dtype=torch.uint8)  # a clip of two equal frames
+        >>> rng = np.random.default_rng(0)
+        >>> one, other = RandAugment().change(two, rng)
+        >>> torch.equal(one, other), torch.equal(RandAugment(n=0).change(two, rng), two)
+        (True, True)
     """
 
     n: int = 2

@@ -32,12 +32,18 @@ class Remix:
     Inputs: images (B, H, W, 3) or clips (B, T, H, W, 3), uint8.
     Returns: the same shape; labels of the batch, and the mixed ones as probabilities (B, C).
     Raises: ValueError for a field out of range, TypeError for more than one label per sample.
-    Source: Chou, Chang, Pan, Wei, Juan: Remix: Rebalanced Mixup, ECCV workshops 2020, eq. (9).
+    Source: Chou, Chang, Pan, Wei, Juan: Remix: Rebalanced Mixup, ECCV workshops 2020, section 3.
     Deviations: a share of its own for each sample; pixels are rounded to uint8.
 
     Example:
-        >>> Remix()
-        Remix(alpha=1.0, kappa=3.0, tau=0.5, on='all')
+        >>> import torch
+        >>> from pybench.types import Batch, ClassTarget, Donors
+        >>> black_and_grey = torch.tensor([0, 100], dtype=torch.uint8).reshape(2, 1, 1, 1)
+        >>> batch = Batch(black_and_grey.expand(2, 4, 4, 3), ClassTarget(torch.tensor([0, 1])))
+        >>> donors = Donors(lambda rows: batch, np.array([0, 1]), np.array([9, 1]))
+        >>> mixed = Remix(tau=1)(batch, np.zeros(2), donors, np.random.default_rng(3))
+        >>> mixed.target.probabilities[:, 1]  # whatever the shares: 9 / 1 >= 3, so all to class 1
+        tensor([1., 1.])
     """
 
     alpha: float = 1.0
@@ -47,7 +53,7 @@ class Remix:
 
     takes: ClassVar[frozenset[Inputs]] = PICTURES
     source: ClassVar[str] = (
-        "Chou, Chang, Pan, Wei, Juan: Remix: Rebalanced Mixup, ECCV workshops 2020, eq. (9)"
+        "Chou, Chang, Pan, Wei, Juan: Remix: Rebalanced Mixup, ECCV workshops 2020, section 3"
     )
 
     def __post_init__(self) -> None:

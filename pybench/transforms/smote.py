@@ -35,8 +35,15 @@ class Smote:
         them is the sampler's affair.
 
     Example:
-        >>> Smote()
-        Smote(k=5, on='all')
+        >>> from pybench.types import Batch, ClassTarget, Donors
+        >>> points = torch.tensor([[0.0, 0.0], [2.0, 2.0], [9.0, 9.0]])  # the last of another class
+        >>> batch = Batch(points, ClassTarget(torch.tensor([0, 0, 1])))
+        >>> def load(rows):
+        ...     return Batch(points[rows], ClassTarget(batch.target.labels[rows]))
+        >>> donors = Donors(load, np.array([0, 0, 1]), np.array([2, 1]))
+        >>> made = Smote()(batch, np.zeros(3), donors, np.random.default_rng(0)).inputs
+        >>> bool((made[:2, 0] == made[:2, 1]).all() and (made[:2] <= 2).all()), made[2].tolist()
+        (True, [9.0, 9.0])
     """
 
     k: int = 5

@@ -27,8 +27,11 @@ class TrivialAugment(PictureTransform):
     Deviations: operations and their wide ranges are torchvision's.
 
     Example:
-        >>> TrivialAugment()
-        TrivialAugment(on='all')
+        >>> import torch
+        >>> two = torch.full((2, 3, 8, 8), 200, dtype=torch.uint8)  # a clip of two equal frames
+        >>> one, other = TrivialAugment().change(two, np.random.default_rng(0))
+        >>> torch.equal(one, other)
+        True
     """
 
     on: On = "all"

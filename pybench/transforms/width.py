@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-import numpy as np
-from torch import Tensor
-
-from pybench.checks import require
-from pybench.transforms._pictures import OVERSAMPLING, On, PictureTransform, warp, within
+from pybench.transforms._pictures import Stretch
 
 
 @dataclass(frozen=True)
-class Width(PictureTransform):
+class Width(Stretch):
     """Stretch or squeeze horizontally about the centre by a factor drawn evenly.
 
     Fields:
@@ -28,20 +23,12 @@ class Width(PictureTransform):
         array.
 
     Example:
-        >>> import torch
+        >>> import numpy as np, torch
         >>> picture = torch.full((1, 3, 8, 8), 7, dtype=torch.uint8)  # an even picture stays even
         >>> Width().change(picture, np.random.default_rng(0)).unique()
         tensor([7], dtype=torch.uint8)
     """
 
-    factor: float = 0.3
-    on: On = "all"
-
-    source: ClassVar[str] = OVERSAMPLING
-
-    def __post_init__(self) -> None:
-        require(0 <= self.factor < 1, "factor", "in [0, 1)", self.factor)
-
-    def change(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
-        """Change frames (T, 3, H, W) alike."""
-        return warp(frames, zoom=(1.0, 1 + within(rng, self.factor)))
+    def zoom(self, factor: float) -> tuple[float, float]:
+        """The vertical and the horizontal factor."""
+        return (1.0, factor)

@@ -254,9 +254,9 @@ def tversky(logits, alpha, beta, gamma=1):
     return mean((1 - index(c)) ** exponent for c in sorted(set(CELL_LABELS)))
 
 
-def composite(logits, scope, combine, ratio, k_max, labels=None):
+def composite(logits, scope, combine, ratio, k_max, labels=None, alpha=0.25, gamma=2.0):
     labels, epsilon = CELL_LABELS if labels is None else labels, mp.mpf("1e-6")
-    alpha, gamma, p, focal = mp.mpf(1) / 4, 2, [], []
+    alpha, gamma, p, focal = mp.mpf(alpha), mp.mpf(gamma), [], []
     for z, y in zip(logits, labels, strict=True):
         q = softmax(z)
         p.append(q[y] if y else 1 - q[0])
@@ -434,6 +434,11 @@ def main() -> None:
                 for scope in ("separate", "joint")
                 for how in ("geometric", "sum")
                 for r, most in ((1, 99), (3, 99), (1, 2))
+            ),
+            case(
+                "f1_composite(alpha=0.6, gamma=0.5)",
+                lambda z: composite(z, "separate", "geometric", 3, 99, alpha=0.6, gamma=0.5),
+                CELLS,
             ),
         ],
         "background": case(

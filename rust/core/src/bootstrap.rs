@@ -3,11 +3,12 @@
 //! Whole groups are drawn with replacement, so a resample is how often each group occurs. A metric
 //! is prepared once, sorted and matched, and then evaluated for several resamples at a time.
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::str::FromStr;
 
 use rayon::prelude::*;
 
-use crate::confusion::{MAX_CLASSES, class_scores};
+use crate::confusion::{check, class_scores};
 use crate::detection::{Class, Interpolation};
 use crate::error::Error;
 use crate::order::{Packed, Real, sort_by_rank};
@@ -56,7 +57,8 @@ impl Groups {
                 (0..most).collect()
             }
             Some(names) => {
-                let mut numbers = HashMap::new();
+                // Not seeded at random: the instruction gate counts the same on every run.
+                let mut numbers = HashMap::<_, _, BuildHasherDefault<DefaultHasher>>::default();
                 let number = |(index, name)| {
                     *numbers.entry(name).or_insert_with(|| {
                         first.push(index);
@@ -146,7 +148,7 @@ pub struct Resampled {
 /// Resamples that fit the memory of any machine.
 pub const MAX_RESAMPLES: usize = 1 << 24;
 
-/// Evaluates a metric on resamples of the groups.
+/// Evaluates a metric on resamples of the groups, on the calling thread up to [`LANES`] of them.
 ///
 /// # Errors
 /// [`Error::Argument`], [`Error::Interrupted`].
@@ -165,16 +167,23 @@ pub fn resample(
     }
     let all = |len: usize, fill: &(dyn Fn(usize, &mut Counts) + Sync)| {
         let mut values = vec![0.0; len];
-        values.par_chunks_mut(LANES).enumerate().try_for_each_init(
-            || vec![[0; LANES]; groups.len()],
-            |counts, (batch, values)| {
-                interrupt.check()?;
-                fill(batch * LANES, counts);
-                let evaluated = metric.evaluate(counts);
-                values.copy_from_slice(&evaluated[..values.len()]);
-                Ok(())
-            },
-        )?;
+        let batches = values.len().div_ceil(LANES);
+        let nothing = || vec![[0; LANES]; groups.len()];
+        let one = |counts: &mut Vec<_>, (batch, values): (usize, &mut [f64])| {
+            interrupt.check()?;
+            fill(batch * LANES, counts);
+            let evaluated = metric.evaluate(counts);
+            values.copy_from_slice(&evaluated[..values.len()]);
+            Ok(())
+        };
+        match batches {
+            0 => Ok(()),
+            1 => one(&mut nothing(), (0, &mut values)),
+            _ => values
+                .par_chunks_mut(LANES)
+                .enumerate()
+                .try_for_each_init(nothing, one),
+        }?;
         Ok(values)
     };
     let without = |first: usize, counts: &mut Counts| {
@@ -351,9 +360,9 @@ pub enum Confused {
 /// # Errors
 /// [`Error::Argument`] for a score that is not finite.
 pub fn largest<T: Real>(scores: &[T], columns: usize) -> Result<Vec<i64>, Error> {
-    let score = |place: usize| scores[place].into();
-    if let Some(place) = find_first(scores.len(), |place| !score(place).is_finite()) {
-        return Err(Error::not_finite("scores", score(place), place / columns));
+    if let Some(place) = find_first(scores, |score| !score.is_finite()) {
+        let (score, row) = (scores[place].into(), place / columns);
+        return Err(Error::not_finite("scores", score, row));
     }
     let largest = |row: &[T]| {
         let ranks = row.iter().map(|score| score.rank());
@@ -385,25 +394,7 @@ impl Confusion {
         num_classes: usize,
         groups: &Groups,
     ) -> Result<Self, Error> {
-        if !(1..=MAX_CLASSES).contains(&num_classes) {
-            let rule = format!("in 1..={MAX_CLASSES}");
-            let remedy = "merge rare classes";
-            return Err(Error::range("num_classes", &rule, num_classes, remedy));
-        }
-        if truth.len() != predicted.len() {
-            return Err(Error::length(
-                "scores",
-                predicted.len(),
-                "truth",
-                truth.len(),
-            ));
-        }
-        for (name, classes) in [("truth", truth), ("scores", predicted)] {
-            let bad = |index: usize| classes[index] as u64 >= num_classes as u64;
-            if let Some(index) = find_first(classes.len(), bad) {
-                return Err(Error::class(name, index, classes[index], num_classes));
-            }
-        }
+        check(truth, ("scores", predicted), num_classes)?;
         let cell = |(&row, &column): (&i64, &i64)| row as u32 * num_classes as u32 + column as u32;
         let cells = truth.iter().zip(predicted).map(cell);
         let mut pairs: Vec<(u32, u32)> = cells.zip(groups.of.iter().copied()).collect();
@@ -428,10 +419,10 @@ impl Prepared for Confusion {
                 matrix[lane] += i64::from(samples) * i64::from(counts[lane]);
             }
         }
-        let mut matrix = vec![0; matrices.len()];
+        let mut matrix = vec![0.0; matrices.len()];
         std::array::from_fn(|lane| {
             for (cell, lanes) in matrix.iter_mut().zip(&matrices) {
-                *cell = lanes[lane];
+                *cell = lanes[lane] as f64;
             }
             self.of.read(&matrix, self.num_classes)
         })
@@ -439,11 +430,11 @@ impl Prepared for Confusion {
 }
 
 impl Confused {
-    fn read(self, matrix: &[i64], num_classes: usize) -> f64 {
+    fn read(self, matrix: &[f64], num_classes: usize) -> f64 {
         match self {
             Self::Accuracy => {
-                let hits: i64 = matrix.iter().step_by(num_classes + 1).sum();
-                hits as f64 / matrix.iter().sum::<i64>() as f64
+                let hits: f64 = matrix.iter().step_by(num_classes + 1).sum();
+                hits / matrix.iter().sum::<f64>()
             }
             Self::BalancedAccuracy => {
                 let recalls = class_scores(matrix, num_classes).recall;

@@ -80,8 +80,7 @@ coordinate!(f64);
 /// The first box that is not finite or inside out.
 fn find_broken<T: Coordinate>(boxes: &[[T; 4]]) -> Option<usize> {
     // A difference that is no finite number comes from a corner that is none, or overflows.
-    find_first(boxes.len(), |index| {
-        let [x1, y1, x2, y2] = boxes[index];
+    find_first(boxes, |[x1, y1, x2, y2]| {
         let (width, height) = (x2 - x1, y2 - y1);
         let zero = T::default();
         let finite = [width, height, x1 + y1].map(|number| number * zero == zero);
@@ -270,8 +269,7 @@ fn check_crowd<T: Coordinate>(
             return Err(Error::length(name, len, "boxes", boxes.len()));
         }
     }
-    let bad = |index: usize| !scores[index].into().is_finite();
-    find_first(scores.len(), bad).map_or(Ok(()), |index| {
+    find_first(scores, |score| !score.is_finite()).map_or(Ok(()), |index| {
         Err(Error::not_finite("scores", scores[index].into(), index))
     })
 }

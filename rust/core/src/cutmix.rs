@@ -558,7 +558,7 @@ pub fn apply_cutmix<T: Pixel>(
     let backgrounds = objects
         .map(|(corners, offsets)| backgrounds(images, shape, corners, offsets, interrupt))
         .transpose()?;
-    let read = |number: usize| {
+    let read = |images: &[T], number: usize| {
         let paste = &pastes[number];
         let donor = &images[paste.donor * shape.image()..][..shape.image()];
         let [x1, y1, x2, y2] = paste.source.map(|edge| edge as usize);
@@ -575,31 +575,62 @@ pub fn apply_cutmix<T: Pixel>(
                 }
             }
         }
-        Ok(patch)
+        patch
     };
     let elements = pasted(pastes, shape.channels);
-    let patches = map_items(pastes.len(), elements, interrupt, read)?;
-    // The pastes of one image overlap, so they are written in their order by one thread.
     let mut order: Vec<usize> = (0..pastes.len()).collect();
     order.sort_by_key(|&number| pastes[number].image);
-    let groups: Vec<&[usize]> = order
-        .chunk_by(|&a, &b| pastes[a].image == pastes[b].image)
-        .collect();
-    let mut rest = images;
-    let mut next = 0;
-    let mut work = Vec::with_capacity(groups.len());
-    for group in groups {
-        let image = pastes[group[0]].image;
-        let (one, after) = std::mem::take(&mut rest)
+    let targets = Targets {
+        pastes,
+        order: &order,
+    };
+    // Images are changed batch by batch, so that patches are written while the caches have them.
+    // First of all, what an earlier batch will paste over is read.
+    let batches = targets.batches(shape.channels);
+    let mut starts = vec![0; pastes.len()];
+    for batch in &batches {
+        for &number in *batch {
+            starts[number] = pastes[batch[0]].image;
+        }
+    }
+    let mut saved = map_items(pastes.len(), elements, interrupt, |number| {
+        let lost = pastes[number].donor < starts[number] && targets.touch(&pastes[number]);
+        Ok(lost.then(|| read(images, number)))
+    })?;
+    for batch in batches {
+        let elements = elements.min(BATCH);
+        let fresh = map_items(batch.len(), elements, interrupt, |place| {
+            let number = batch[place];
+            Ok(saved[number].is_none().then(|| read(images, number)))
+        })?;
+        let patches = batch.iter().zip(fresh);
+        let patches: Vec<(&Paste, Vec<T>)> = patches
+            .filter_map(|(&number, fresh)| Some((&pastes[number], fresh.or(saved[number].take())?)))
+            .collect();
+        write(images, shape, &patches, elements);
+    }
+    Ok(())
+}
+
+/// Elements that are read before they are written: a part of the second-level caches.
+const BATCH: usize = 1 << 19;
+
+/// Writes patches into their images, which they are ordered by.
+fn write<T: Pixel>(images: &mut [T], shape: Shape, patches: &[(&Paste, Vec<T>)], elements: usize) {
+    let (mut rest, mut next) = (images, 0);
+    let mut work = Vec::new();
+    // The pastes of one image overlap, so they are written in their order by one thread.
+    for group in patches.chunk_by(|(a, _), (b, _)| a.image == b.image) {
+        let image = group[0].0.image;
+        let (one, after) = rest
             .split_at_mut((image - next) * shape.image())
             .1
             .split_at_mut(shape.image());
         (rest, next) = (after, image + 1);
         work.push((group, one));
     }
-    let write = |(group, image): (&[usize], &mut [T])| {
-        for &number in group {
-            let (paste, patch) = (pastes[number], &patches[number]);
+    let write = |(group, image): (&[(&Paste, Vec<T>)], &mut [T])| {
+        for (paste, patch) in group {
             let width = (paste.target[2] - paste.target[0]) as usize * shape.channels;
             for (row, values) in shape.rows(paste.target).zip(patch.chunks(width)) {
                 image[row].copy_from_slice(values);
@@ -611,7 +642,48 @@ pub fn apply_cutmix<T: Pixel>(
     } else {
         work.into_par_iter().for_each(write);
     }
-    Ok(())
+}
+
+/// Pastes ordered by the image that they change.
+struct Targets<'a> {
+    pastes: &'a [Paste],
+    order: &'a [usize],
+}
+
+impl<'a> Targets<'a> {
+    /// Runs of pastes that together write about `BATCH` elements; those of one image stay together.
+    fn batches(&self, channels: usize) -> Vec<&'a [usize]> {
+        let (mut size, mut image) = (0, 0);
+        let mut cuts = vec![0];
+        for (place, &number) in self.order.iter().enumerate() {
+            if size >= BATCH && self.pastes[number].image != image {
+                cuts.push(place);
+                size = 0;
+            }
+            image = self.pastes[number].image;
+            size += pasted(&self.pastes[number..=number], channels);
+        }
+        cuts.push(self.order.len());
+        cuts.windows(2)
+            .map(|cut| &self.order[cut[0]..cut[1]])
+            .collect()
+    }
+
+    /// Whether any paste into the donor of one changes what that one takes from there.
+    fn touch(&self, paste: &Paste) -> bool {
+        let image = |&number: &usize| self.pastes[number].image;
+        let start = self
+            .order
+            .partition_point(|number| image(number) < paste.donor);
+        let [x1, y1, x2, y2] = paste.source;
+        self.order[start..]
+            .iter()
+            .take_while(|number| image(number) == paste.donor)
+            .any(|&number| {
+                let of = self.pastes[number].target;
+                x1 < of[2] && of[0] < x2 && y1 < of[3] && of[1] < y2
+            })
+    }
 }
 
 /// How much is written.

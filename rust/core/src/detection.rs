@@ -153,14 +153,14 @@ fn check(truth: &Truth, found: &Found, rules: &Rules) -> Result<(), Error> {
         ("scores classes", found.labels, found.offsets),
     ] {
         // A negative class turns into a huge one.
-        let bad = |index: usize| labels[index] as u64 >= rules.num_classes as u64;
-        if let Some(index) = find_first(labels.len(), bad) {
+        let bad = |label: i64| label as u64 >= rules.num_classes as u64;
+        if let Some(index) = find_first(labels, bad) {
             let rule = format!("in 0..={}", rules.num_classes.saturating_sub(1));
             let got = format!("{} at {}", labels[index], offsets.place(index));
             return Err(Error::range(name, &rule, got, "number the classes from 0"));
         }
     }
-    if let Some(index) = find_first(found.scores.len(), |index| !found.scores[index].is_finite()) {
+    if let Some(index) = find_first(found.scores, |score| !score.is_finite()) {
         let got = format!("{} at {}", found.scores[index], found.offsets.place(index));
         let remedy = "repair or leave out that item";
         return Err(Error::range("confidences", "finite", got, remedy));

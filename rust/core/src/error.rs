@@ -194,4 +194,12 @@ mod tests {
              number the classes from 0 and check num_classes"
         );
     }
+
+    #[test]
+    fn an_interrupt_says_what_it_cut_short() {
+        assert_eq!(
+            Error::Interrupted.to_string(),
+            "the kernel must run to its end, got an interrupt"
+        );
+    }
 }

@@ -9,6 +9,7 @@ pub mod detection;
 pub mod error;
 pub mod mining;
 pub mod order;
+pub mod pictures;
 pub mod ragged;
 pub mod ranking;
 pub mod rng;

@@ -55,8 +55,11 @@ pub fn hard_negatives<T: Real>(
         Wanted::Ratio { .. } | Wanted::Number(_) => {}
     }
     if not_finite == NotFinite::Refuse {
-        let bad = |index: usize| (negative[index] != 0) & !losses[index].into().is_finite();
-        if let Some(index) = find_first(losses.len(), bad) {
+        let bad = |index: &usize| negative[*index] != 0 && !losses[*index].is_finite();
+        // Only where some loss is bad does it matter whether it is a negative's.
+        if let Some(index) = find_first(losses, |loss| !loss.is_finite())
+            .and_then(|first| (first..losses.len()).find(bad))
+        {
             return Err(Error::not_finite("losses", losses[index].into(), index));
         }
     }
@@ -113,67 +116,73 @@ impl<T: Real> Row<'_, T> {
         if k == 0 {
             return Ok(Vec::new());
         }
-        let mut found: Vec<P> = self.up_to(self.guess(k), interrupt)?;
+        let mut found: Vec<P> = self.from(self.guess(k), interrupt)?;
         if found.len() < k {
-            found = self.up_to(u64::MAX, interrupt)?;
+            found = self.from(None, interrupt)?;
         }
-        if found.len() > k {
-            let (_, &mut last, _) = found.clone().select_nth_unstable(k - 1);
-            found.retain(|item| *item <= last);
+        // Sorting a few too many costs less than picking the right ones first.
+        if found.len() / 2 > k {
+            found.select_nth_unstable(k - 1);
+            found.truncate(k);
+            found.sort_unstable();
+        } else {
+            sort_by_rank(&mut found, interrupt)?;
+            found.truncate(k);
         }
-        sort_by_rank(&mut found, interrupt)?;
         Ok(found.into_iter().map(|item| item.tag() as i64).collect())
     }
 
-    /// A rank that a few more than k negatives most likely do not exceed.
-    fn guess(&self, k: usize) -> u64 {
+    /// A loss that a few more than k negatives most likely reach; none where all may be needed.
+    fn guess(&self, k: usize) -> Option<T> {
         let len = self.losses.len();
         if len <= 4 * SAMPLE {
-            return u64::MAX;
+            return None;
         }
         let mut sample: Vec<u64> = (0..len)
             .step_by(len / SAMPLE)
             .filter(|&index| self.negative[index] != 0)
-            .map(|index| self.rank(index))
+            .map(|index| rank(self.losses[index]))
             .collect();
         // Four standard deviations of what a random sample would hold, and a little more.
         let expected = k as f64 * SAMPLE as f64 / len as f64;
         let place = (expected + 4.0 * expected.sqrt() + 4.0) as usize;
         if place >= sample.len() {
-            return u64::MAX;
+            return None;
         }
-        *sample.select_nth_unstable(place).1
+        let (_, &mut least, _) = sample.select_nth_unstable(place);
+        Some(T::of_rank(least))
     }
 
-    /// The negatives of at most this rank, by index.
-    fn up_to<P: Packed>(&self, most: u64, interrupt: &Interrupt) -> Result<Vec<P>, Error> {
-        let len = self.losses.len();
-        let collect = |block: usize| {
+    /// The negatives of at least this loss, and those not finite, by index.
+    fn from<P: Packed>(&self, least: Option<T>, interrupt: &Interrupt) -> Result<Vec<P>, Error> {
+        let collect = |(block, (losses, negative)): (usize, (&[T], &[u8]))| {
             interrupt.check()?;
             let mut found = Vec::new();
-            for index in block * BLOCK..len.min((block + 1) * BLOCK) {
-                let rank = self.rank(index);
-                if rank <= most && self.negative[index] != 0 {
-                    found.push(P::pack(rank, index as u64));
+            for (index, (&loss, &mark)) in (block * BLOCK..).zip(losses.iter().zip(negative)) {
+                let hard = least.is_none_or(|least| loss >= least || !loss.is_finite());
+                if mark != 0 && hard {
+                    found.push(P::pack(rank(loss), index as u64));
                 }
             }
             Ok(found)
         };
-        if len <= BLOCK {
-            return collect(0);
+        if self.losses.len() <= BLOCK {
+            return collect((0, (self.losses, self.negative)));
         }
-        let blocks: Result<Vec<_>, _> = (0..len.div_ceil(BLOCK))
-            .into_par_iter()
+        let blocks: Result<Vec<_>, _> = self
+            .losses
+            .par_chunks(BLOCK)
+            .zip(self.negative.par_chunks(BLOCK))
+            .enumerate()
             .map(collect)
             .collect();
         blocks.map(|blocks| blocks.concat())
     }
+}
 
-    /// No number has rank 0, so that NaN can.
-    fn rank(&self, index: usize) -> u64 {
-        let loss = self.losses[index];
-        if loss.into().is_nan() { 0 } else { loss.rank() }
-    }
+/// No number has rank 0, so that NaN can.
+fn rank<T: Real>(loss: T) -> u64 {
+    if loss.into().is_nan() { 0 } else { loss.rank() }
 }
 
 #[cfg(test)]

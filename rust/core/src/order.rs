@@ -1,15 +1,20 @@
 //! Real numbers as integers of the same order, and sorting them in parallel.
+use rayon::prelude::*;
+
 use crate::error::Error;
 use crate::work::{BLOCK, Interrupt};
 
 /// A floating-point number that can be ranked.
-pub trait Real: Copy + Send + Sync + Into<f64> {
+pub trait Real: Copy + PartialOrd + Send + Sync + Into<f64> {
     /// A smaller rank for a larger number; numbers that are equal, as are both zeros, share one.
     /// NaN is for the caller to keep out.
     fn rank(self) -> u64;
 
     /// The number of a rank.
     fn of_rank(rank: u64) -> Self;
+
+    /// Whether it is neither infinite nor NaN.
+    fn is_finite(self) -> bool;
 }
 
 macro_rules! real {
@@ -35,6 +40,10 @@ macro_rules! real {
                     bits
                 })
             }
+
+            fn is_finite(self) -> bool {
+                <$float>::is_finite(self)
+            }
         }
     };
 }
@@ -45,8 +54,6 @@ real!(f64, u64);
 pub trait Packed: Copy + Ord + Send + Sync {
     /// Numbers a tag may be below.
     const TAGS: u64;
-    /// Bits of the largest rank.
-    const RANK_BITS: u32;
 
     /// Orders by rank, then by tag.
     fn pack(rank: u64, tag: u64) -> Self;
@@ -58,7 +65,6 @@ pub trait Packed: Copy + Ord + Send + Sync {
 
 impl Packed for u64 {
     const TAGS: u64 = 1 << 32;
-    const RANK_BITS: u32 = 32;
 
     fn pack(rank: u64, tag: u64) -> Self {
         rank << 32 | tag
@@ -75,7 +81,6 @@ impl Packed for u64 {
 
 impl Packed for u128 {
     const TAGS: u64 = u64::MAX;
-    const RANK_BITS: u32 = 64;
 
     fn pack(rank: u64, tag: u64) -> Self {
         u128::from(rank) << 64 | u128::from(tag)
@@ -90,8 +95,10 @@ impl Packed for u128 {
     }
 }
 
-/// Items that one thread sorts; more are merged.
-const PIECE: usize = 1 << 21;
+/// Items for which the counters of digits would cost more than comparisons do.
+const FEW: usize = 1 << 10;
+/// Items that one thread sorts; more are dealt out first.
+const PIECE: usize = 1 << 19;
 /// Bits of a rank sorted by at a time: the counters of their values fit the first-level cache.
 const DIGIT: u32 = 11;
 
@@ -100,48 +107,137 @@ const DIGIT: u32 = 11;
 /// # Errors
 /// [`Error::Interrupted`].
 pub fn sort_by_rank<P: Packed>(items: &mut [P], interrupt: &Interrupt) -> Result<(), Error> {
-    if items.len() <= BLOCK {
+    if items.len() <= FEW {
         items.sort_by_key(|item| item.rank());
         return Ok(());
     }
+    interrupt.check()?;
     if items.len() <= PIECE {
         return sort_by_digits(items, interrupt);
     }
-    interrupt.check()?;
-    let (left, right) = items.split_at_mut(items.len() / 2);
-    let (left, right) = rayon::join(
-        || sort_by_rank(left, interrupt),
-        || sort_by_rank(right, interrupt),
-    );
-    left.and(right)?;
-    // The stable sort of the standard library finds the two runs and merges them in one pass.
-    items.sort_by_key(|item| item.rank());
-    Ok(())
+    let ranges = items.par_chunks(BLOCK).map(Range::of);
+    let range = ranges.reduce(|| Range::of::<P>(&[]), Range::with);
+    if range.bits() == 0 {
+        return Ok(());
+    }
+    // Each piece is dealt out by its leading digit on its own, so that threads share no memory they
+    // write. Then each digit has a part of the whole, which is sorted where it will stay.
+    let shift = range.bits().saturating_sub(DIGIT);
+    let dealt: Vec<Dealt<P>> = items
+        .par_chunks(PIECE)
+        .map(|piece| Dealt::new(piece, range.least, shift))
+        .collect();
+    let (mut parts, mut rest) = (Vec::new(), items);
+    for digit in 0..1 << DIGIT {
+        let runs: Vec<&[P]> = dealt.iter().map(|dealt| dealt.run(digit)).collect();
+        let len = runs.iter().map(|run| run.len()).sum();
+        let (part, after) = rest.split_at_mut(len);
+        parts.push((part, runs));
+        rest = after;
+    }
+    parts.into_par_iter().try_for_each(|(part, runs)| {
+        let mut rest = &mut *part;
+        for run in runs {
+            let (target, after) = rest.split_at_mut(run.len());
+            target.copy_from_slice(run);
+            rest = after;
+        }
+        sort_by_rank(part, interrupt)
+    })
+}
+
+/// The smallest and the largest rank.
+#[derive(Clone, Copy)]
+struct Range {
+    least: u64,
+    most: u64,
+}
+
+impl Range {
+    fn of<P: Packed>(items: &[P]) -> Self {
+        let (mut least, mut most) = (u64::MAX, 0);
+        for item in items {
+            least = least.min(item.rank());
+            most = most.max(item.rank());
+        }
+        Self { least, most }
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            least: self.least.min(other.least),
+            most: self.most.max(other.most),
+        }
+    }
+
+    /// Bits in which ranks differ once the smallest is taken off: few where numbers are near.
+    fn bits(self) -> u32 {
+        u64::BITS - self.most.saturating_sub(self.least).leading_zeros()
+    }
+}
+
+/// A copy of items in the order of one digit of their rank.
+struct Dealt<P> {
+    items: Vec<P>,
+    /// Where each digit ends.
+    ends: Vec<usize>,
+}
+
+impl<P: Packed> Dealt<P> {
+    fn new(items: &[P], least: u64, shift: u32) -> Self {
+        let mut dealt = Self {
+            items: items.to_vec(),
+            ends: Vec::new(),
+        };
+        let mut places = count_digits(items, least, shift);
+        deal(items, &mut dealt.items, &mut places, least, shift);
+        dealt.ends = places.to_vec();
+        dealt
+    }
+
+    fn run(&self, digit: usize) -> &[P] {
+        let start = if digit == 0 { 0 } else { self.ends[digit - 1] };
+        &self.items[start..self.ends[digit]]
+    }
+}
+
+type Places = [usize; 1 << DIGIT];
+
+fn digit<P: Packed>(item: P, least: u64, shift: u32) -> usize {
+    ((item.rank() - least) >> shift) as usize % (1 << DIGIT)
+}
+
+/// Where the items of each digit start once they are in order.
+fn count_digits<P: Packed>(items: &[P], least: u64, shift: u32) -> Places {
+    let mut places = [0; 1 << DIGIT];
+    for &item in items {
+        places[digit(item, least, shift)] += 1;
+    }
+    let mut before = 0;
+    for place in &mut places {
+        before += std::mem::replace(place, before);
+    }
+    places
+}
+
+/// Moves each item to the place of its digit, and that place on.
+fn deal<P: Packed>(from: &[P], to: &mut [P], places: &mut Places, least: u64, shift: u32) {
+    for &item in from {
+        let place = &mut places[digit(item, least, shift)];
+        to[*place] = item;
+        *place += 1;
+    }
 }
 
 fn sort_by_digits<P: Packed>(items: &mut [P], interrupt: &Interrupt) -> Result<(), Error> {
+    let range = Range::of(items);
     let mut spare = items.to_vec();
     let (mut from, mut to) = (&mut *items, &mut spare[..]);
     let mut passes = 0;
-    for shift in (0..P::RANK_BITS).step_by(DIGIT as usize) {
+    for shift in (0..range.bits()).step_by(DIGIT as usize) {
         interrupt.check()?;
-        let digit = |item: P| (item.rank() >> shift) as usize % (1 << DIGIT);
-        let mut places = [0; 1 << DIGIT];
-        for &item in &*from {
-            places[digit(item)] += 1;
-        }
-        if places.contains(&from.len()) {
-            continue;
-        }
-        let mut before = 0;
-        for place in &mut places {
-            before += std::mem::replace(place, before);
-        }
-        for &item in &*from {
-            let place = &mut places[digit(item)];
-            to[*place] = item;
-            *place += 1;
-        }
+        let mut places = count_digits(from, range.least, shift);
+        deal(from, to, &mut places, range.least, shift);
         std::mem::swap(&mut from, &mut to);
         passes += 1;
     }

@@ -80,15 +80,15 @@ pub struct Curve {
     pub thresholds: Vec<f64>,
 }
 
-/// The precision-recall curve of scores of one column; `None` without positive samples.
+/// The precision-recall curve of each column; `None` without positive samples.
 ///
 /// # Errors
 /// [`Error::Argument`], [`Error::Interrupted`].
 pub fn pr_curve<T: Real>(
     samples: &Samples<T>,
     interrupt: &Interrupt,
-) -> Result<Option<Curve>, Error> {
-    let mut curves = each_column(samples, interrupt, |walk| {
+) -> Result<Vec<Option<Curve>>, Error> {
+    each_column(samples, interrupt, |walk| {
         let mut curve = Curve {
             precision: vec![1.0],
             recall: vec![0.0],
@@ -109,8 +109,7 @@ pub fn pr_curve<T: Real>(
         curve.recall.reverse();
         curve.thresholds.reverse();
         Ok((positives > 0.0).then_some(curve))
-    })?;
-    Ok(curves.pop().flatten())
+    })
 }
 
 /// Calls its argument with each step of a column, from the largest score down.
@@ -151,13 +150,12 @@ impl<T: Real> Samples<'_, T> {
             return Err(Error::length("scores", rows, "truth", len));
         }
         let known = 0..classes as i64;
-        if let Some(index) = find_first(len, |index| !known.contains(&self.truth[index])) {
+        if let Some(index) = find_first(self.truth, |class| !known.contains(&class)) {
             return Err(Error::class("truth", index, self.truth[index], classes));
         }
-        let score = |place: usize| self.scores[place].into();
-        if let Some(place) = find_first(self.scores.len(), |place| !score(place).is_finite()) {
-            let row = place / self.columns;
-            return Err(Error::not_finite("scores", score(place), row));
+        if let Some(place) = find_first(self.scores, |score| !score.is_finite()) {
+            let (score, row) = (self.scores[place].into(), place / self.columns);
+            return Err(Error::not_finite("scores", score, row));
         }
         let Some(weights) = self.weights else {
             return Ok(());
@@ -166,7 +164,7 @@ impl<T: Real> Samples<'_, T> {
             return Err(Error::length("weights", weights.len(), "truth", len));
         }
         let refused = |weight: f64| !(weight >= 0.0 && weight.is_finite());
-        find_first(len, |index| refused(weights[index])).map_or(Ok(()), |index| {
+        find_first(weights, refused).map_or(Ok(()), |index| {
             Err(Error::Weight {
                 index,
                 weight: weights[index],
@@ -200,29 +198,33 @@ impl<T: Real> Samples<'_, T> {
         interrupt: &Interrupt,
         visit: &mut dyn FnMut(Step),
     ) -> Result<(), Error> {
-        let mut sums = [0.0; 2];
-        for (number, block) in items.chunks(BLOCK).enumerate() {
+        let mut step = |rank: u64, positives: f64, negatives: f64| {
+            if positives + negatives > 0.0 {
+                visit(Step {
+                    score: T::of_rank(rank).into(),
+                    positives,
+                    negatives,
+                });
+            }
+        };
+        let (mut rank, mut positives, mut negatives) = (0, 0.0, 0.0);
+        for block in items.chunks(BLOCK) {
             interrupt.check()?;
-            for (item, next) in block.iter().zip(number * BLOCK + 1..) {
+            for item in block {
+                if item.rank() != rank {
+                    step(rank, positives, negatives);
+                    (rank, positives, negatives) = (item.rank(), 0.0, 0.0);
+                }
                 let weight = self
                     .weights
                     .map_or(1.0, |of| of[(item.tag() >> 1) as usize]);
-                sums[(item.tag() & 1) as usize] += weight;
-                if items
-                    .get(next)
-                    .is_none_or(|next| next.rank() != item.rank())
-                {
-                    let [negatives, positives] = std::mem::take(&mut sums);
-                    if positives + negatives > 0.0 {
-                        visit(Step {
-                            score: T::of_rank(item.rank()).into(),
-                            positives,
-                            negatives,
-                        });
-                    }
-                }
+                // Two sums in registers; an array that the class picks from would wait for itself.
+                let is_positive = (item.tag() & 1) as f64;
+                positives += weight * is_positive;
+                negatives += weight * (1.0 - is_positive);
             }
         }
+        step(rank, positives, negatives);
         Ok(())
     }
 }
@@ -258,7 +260,7 @@ mod tests {
         let (positive, negative) = (samples(&[1], &[0.5]), samples(&[0], &[0.5]));
         assert_eq!(roc_auc(&positive, &QUIET), Ok(vec![None]));
         assert_eq!(average_precision(&negative, &QUIET), Ok(vec![None]));
-        assert_eq!(pr_curve(&negative, &QUIET), Ok(None));
+        assert_eq!(pr_curve(&negative, &QUIET), Ok(vec![None]));
         assert_eq!(roc_auc(&samples(&[], &[]), &QUIET), Ok(vec![None]));
     }
 

@@ -86,25 +86,21 @@ pub fn map_items<R: Send>(
     (0..count).into_par_iter().map(one).collect()
 }
 
-/// The first of `0..len` that is bad, looked for in parallel.
-pub fn find_first(len: usize, is_bad: impl Fn(usize) -> bool + Sync) -> Option<usize> {
+/// The place of the first item that is bad, looked for in parallel.
+pub fn find_first<T: Copy + Sync>(items: &[T], is_bad: impl Fn(T) -> bool + Sync) -> Option<usize> {
     // Looking at a run without leaving early is what lets the compiler use vectors.
     const RUN: usize = 512;
-    let search = |start: usize, end: usize| {
-        (start..end).step_by(RUN).find_map(|start| {
-            let run = start..end.min(start + RUN);
-            run.clone()
-                .fold(false, |found, index| found | is_bad(index))
-                .then(|| run.clone().find(|&index| is_bad(index)))
-                .flatten()
-        })
+    let search = |(block, items): (usize, &[T])| {
+        (block * BLOCK..)
+            .step_by(RUN)
+            .zip(items.chunks(RUN))
+            .filter(|(_, run)| run.iter().fold(false, |found, &item| found | is_bad(item)))
+            .find_map(|(start, run)| Some(start + run.iter().position(|&item| is_bad(item))?))
     };
-    if len <= BLOCK {
-        return search(0, len);
+    if items.len() <= BLOCK {
+        return search((0, items));
     }
-    (0..len.div_ceil(BLOCK))
-        .into_par_iter()
-        .find_map_first(|block| search(block * BLOCK, len.min((block + 1) * BLOCK)))
+    items.par_chunks(BLOCK).enumerate().find_map_first(search)
 }
 
 #[cfg(test)]
@@ -128,12 +124,12 @@ mod tests {
     #[test]
     fn the_first_bad_place_is_found_wherever_it_is() {
         for bad in [0, 511, 512, BLOCK - 1, BLOCK, 3 * BLOCK + 1] {
-            let found = find_first(3 * BLOCK + 2, |index| {
-                index == bad || index == 3 * BLOCK + 1
-            });
-            assert_eq!(found, Some(bad));
+            let mut items = vec![false; 3 * BLOCK + 2];
+            items[3 * BLOCK + 1] = true;
+            items[bad] = true;
+            assert_eq!(find_first(&items, |item| item), Some(bad));
         }
-        assert_eq!(find_first(2 * BLOCK, |_| false), None);
+        assert_eq!(find_first(&[(); 2 * BLOCK], |()| false), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Bindings of `pybench_core::bootstrap`.
 use numpy::IntoPyArray;
 use pybench_core::bootstrap::{
-    Confused, Confusion, Groups, Matched, Method, Prepared, Ranked, Ranking, Resampled, largest,
-    resample,
+    Confused, Confusion, Groups, LANES, Matched, Method, Prepared, Ranked, Ranking, Resampled,
+    largest, resample,
 };
 use pybench_core::detection::{Interpolation, Rules};
 use pybench_core::error::Error;
@@ -16,7 +16,7 @@ use pyo3::types::PyDict;
 
 use crate::convert::{self, Reals, Shapes};
 use crate::detection::{COCO, Scene};
-use crate::enter::enter_long;
+use crate::enter::{enter, enter_long};
 
 type Value<'a, 'py> = &'a Bound<'py, PyAny>;
 
@@ -108,6 +108,16 @@ impl Draws<'_> {
         Groups::new(len, self.groups, self.strata)
     }
 
+    /// What samples touch; more than a batch of resamples is for the pool, however few they are.
+    fn elements(&self, samples: usize) -> usize {
+        let most = if self.jackknife { samples } else { 0 };
+        if self.resamples.max(most) <= LANES {
+            samples
+        } else {
+            usize::MAX
+        }
+    }
+
     fn resample(
         &self,
         metric: &impl Prepared,
@@ -144,7 +154,7 @@ fn ranked_as<T: Real>(
         columns,
         weights: None,
     };
-    enter_long(py, |interrupt| {
+    enter(py, draws.elements(truth.len()), |interrupt| {
         let groups = draws.groups(truth.len())?;
         let ranking = Ranking::columns(of, &samples, &groups, interrupt)?;
         draws.resample(&ranking, &groups, interrupt)
@@ -172,7 +182,7 @@ fn confused(of: Confused, truth: Value, scores: Value, draws: &Draws) -> PyResul
     let classes = truth.iter().chain(&predicted);
     let most = classes.max().map_or(0, |&class| class.max(0)) as usize;
     let num_classes = (most + 1).max(columns);
-    enter_long(py, |interrupt| {
+    enter(py, draws.elements(truth.len()), |interrupt| {
         let groups = draws.groups(truth.len())?;
         let confusion = Confusion::new(of, truth, &predicted, num_classes, &groups)?;
         draws.resample(&confusion, &groups, interrupt)

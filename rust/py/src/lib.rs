@@ -9,6 +9,7 @@ mod enter;
 mod kernel_sources;
 mod lists;
 mod mining;
+mod pictures;
 mod pool;
 mod ranking;
 mod rng;
@@ -35,6 +36,8 @@ mod _core {
     use super::kernel_sources::kernel_sources;
     #[pymodule_export]
     use super::mining::hard_negatives;
+    #[pymodule_export]
+    use super::pictures::read_images;
     #[pymodule_export]
     use super::ranking::{average_precision, pr_curve, roc_auc};
     #[pymodule_export]

@@ -1,5 +1,5 @@
 //! Bindings of `pybench_core::ranking`.
-use numpy::{IntoPyArray, PyArray1};
+use numpy::IntoPyArray;
 use pybench_core::Error;
 use pybench_core::order::Real;
 use pybench_core::ranking::{self, Curve, Samples};
@@ -12,16 +12,11 @@ use crate::enter::enter;
 
 type Value<'a, 'py> = &'a Bound<'py, PyAny>;
 
-const COLUMN: Shapes = Shapes {
-    rule: "(N,)",
-    least: 1,
-    most: 1,
-    last: None,
-};
 const COLUMNS: Shapes = Shapes {
     rule: "(N,) or (N, C)",
+    least: 1,
     most: 2,
-    ..COLUMN
+    last: None,
 };
 
 #[pyfunction]
@@ -45,30 +40,30 @@ pub fn average_precision<'py>(
     values(truth, scores, weights, single, double)
 }
 
-type Array<'py> = Bound<'py, PyArray1<f64>>;
-
 #[pyfunction]
 #[pyo3(signature = (truth, scores, weights=None))]
 pub fn pr_curve<'py>(
     truth: Value<'_, 'py>,
     scores: Value<'_, 'py>,
     weights: Option<Value<'_, 'py>>,
-) -> PyResult<Option<(Array<'py>, Array<'py>, Array<'py>)>> {
+) -> PyResult<Bound<'py, PyAny>> {
     let py = truth.py();
-    let (curve, _) = ranked(
-        [truth, scores],
-        weights,
-        &COLUMN,
-        ranking::pr_curve,
-        ranking::pr_curve,
-    )?;
-    Ok(curve.map(|curve: Curve| {
+    let (single, double) = (ranking::pr_curve, ranking::pr_curve);
+    let (curves, axes) = ranked([truth, scores], weights, single, double)?;
+    let arrays = |curve: Curve| {
         (
             curve.precision.into_pyarray(py),
             curve.recall.into_pyarray(py),
             curve.thresholds.into_pyarray(py),
         )
-    }))
+    };
+    let mut curves = curves
+        .into_iter()
+        .map(|curve: Option<Curve>| curve.map(arrays));
+    if axes == 1 {
+        return curves.next().flatten().into_bound_py_any(py);
+    }
+    curves.collect::<Vec<_>>().into_bound_py_any(py)
 }
 
 /// One value for scores of one column, a list of them for more.
@@ -80,7 +75,7 @@ fn values<'py>(
     double: impl Kernel<f64, Vec<Option<f64>>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = truth.py();
-    let (values, axes) = ranked([truth, scores], weights, &COLUMNS, single, double)?;
+    let (values, axes) = ranked([truth, scores], weights, single, double)?;
     if axes == 1 {
         return values.first().copied().flatten().into_bound_py_any(py);
     }
@@ -94,13 +89,12 @@ impl<T, R, F: FnOnce(&Samples<T>, &Interrupt) -> Result<R, Error> + Send> Kernel
 fn ranked<'py, R: Send>(
     [truth, scores]: [Value<'_, 'py>; 2],
     weights: Option<Value<'_, 'py>>,
-    shapes: &Shapes,
     single: impl Kernel<f32, R>,
     double: impl Kernel<f64, R>,
 ) -> PyResult<(R, usize)> {
     let py = truth.py();
     let truth = convert::int64s("truth", truth)?;
-    let (scores, shape) = convert::reals("scores", scores, shapes)?;
+    let (scores, shape) = convert::reals("scores", scores, &COLUMNS)?;
     let weights = weights
         .map(|weights| convert::float64s("weights", weights))
         .transpose()?;
