@@ -67,6 +67,7 @@ ENCODED = {
     "mpeg2_vob": ("vob", MPEG2),
     "mpeg2_mkv": ("mkv", MPEG2),
     "mpeg1_ps": ("mpg", ["-c:v", "mpeg1video", "-q:v", "3", "-g", "9", "-bf", "2"]),
+    "mpeg4_fields_mp4": ("mp4", ["-c:v", "mpeg4", "-q:v", "3", "-g", "12", "-bf", "2", *FIELDS]),
     "mpeg4_b_frames_mov": ("mov", ["-c:v", "mpeg4", "-q:v", "3", "-g", "9", "-bf", "2"]),
     "mpeg4_b_frames_mkv": ("mkv", ["-c:v", "mpeg4", "-q:v", "3", "-g", "9", "-bf", "2"]),
     "mpeg4_b_frames_ts": ("ts", ["-c:v", "mpeg4", "-q:v", "3", "-g", "9", "-bf", "2"]),
@@ -141,7 +142,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return encode(tmp_path_factory.mktemp("plain") / "plain.mp4", X264)
 
 
-@pytest.mark.parametrize("extension", ["h264", "mkv", "avi", "ts"])
+@pytest.mark.parametrize("extension", ["h264", "mp4", "mov", "mkv", "avi", "ts"])
 def test_two_fields_are_one_frame(tmp_path: Path, extension: str) -> None:
     """Also where each field is a packet with a time of its own."""
     raw, path = tmp_path / "fields.h264", tmp_path / f"remuxed.{extension}"

@@ -170,28 +170,26 @@ impl Index {
     ///
     /// A frame that declares to be shown for longer than the others takes up its room.
     pub(crate) fn gaps(&self) -> i64 {
-        let steps: Vec<(i64, i64)> = self
-            .shown
-            .windows(2)
-            .map(|pair| {
-                let (this, next) = (&self.entries[pair[0]], &self.entries[pair[1]]);
-                (next.pts.saturating_sub(this.pts), this.duration)
-            })
+        let times = self.shown.iter().map(|&i| self.entries[i].pts);
+        let steps: Vec<i64> = times
+            .clone()
+            .zip(times.skip(1))
+            .map(|(this, next)| next.saturating_sub(this))
             .collect();
-        let mut sorted: Vec<i64> = steps.iter().map(|step| step.0).collect();
+        let mut sorted = steps.clone();
         sorted.sort_unstable();
         let usual = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
         // Coarse ticks make the steps differ by one.
-        let even = |&&(step, _): &&(i64, i64)| (step - usual).abs() <= 1 + usual / 50;
+        let even = |&&step: &&i64| (step - usual).abs() <= 1 + usual / 50;
         if usual == 0 || steps.iter().filter(even).count() * 8 < steps.len() * 7 {
             return 0;
         }
-        let long = |ticks: i64| ticks > usual + usual / 2;
-        steps
-            .iter()
-            .filter(|&&(step, duration)| long(step) && !long(duration))
-            .map(|&(step, _)| (step + usual / 2) / usual - 1)
-            .sum()
+        let frames = |ticks: i64| ticks.saturating_add(usual / 2) / usual;
+        let room: i64 = steps.iter().map(|&step| (frames(step) - 1).max(0)).sum();
+        // Which frame it is that lasts longer cannot be told: they stand there in decode order.
+        let longer = |&i: &usize| (frames(self.entries[i].duration) - 1).max(0);
+        let taken: i64 = self.shown.iter().map(longer).sum();
+        (room - taken).max(0)
     }
 
     /// How many keyframes there are.
@@ -442,7 +440,7 @@ pub(crate) mod tests {
         // Frames of a clip that varies are where they should be.
         assert_eq!(index_of(&times(&[3, 7, 11, 15, 19])).gaps(), 0);
         let mut paused = index_of(&times(&[7, 8]));
-        paused.entries[6].duration = 100;
+        paused.entries[3].duration = 100;
         assert_eq!(paused.gaps(), 0);
         assert_eq!(index_of(&[(0, true)]).gaps(), 0);
     }

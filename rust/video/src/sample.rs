@@ -1,5 +1,5 @@
 //! Getting the wanted pictures out of an indexed clip.
-use crate::av::{Code, Frame, Parameters};
+use crate::av::{Code, Codec, Frame, Parameters};
 use crate::clip::Clip;
 use crate::decode::{Answer, Session, Skip};
 use crate::disposable::Inspector;
@@ -214,12 +214,15 @@ impl<'a> Passes<'a> {
                 inspector,
                 is_wanted: &is_wanted,
             });
-        let (mut last, mut ordered) = (None, true);
+        let mpeg4 = self.parameters.codec() == Some(Codec::Mpeg4);
+        let (mut last, mut ordered, mut aware) = (None, true, true);
         let refused = session.run(stretch.packets.clone(), skip.as_ref(), &mut |frame| {
             let Some(rank) = frame.pts().and_then(|pts| index.rank(pts)) else {
                 return Ok(ControlFlow::Continue(()));
             };
             ordered &= last.replace(rank) < Some(rank);
+            // FFmpeg takes the duration of a field from the first B-picture it ever sees.
+            aware &= !(mpeg4 && frame.is_b_of_fields());
             if frame.is_damaged() {
                 damaged.push(index.position(rank));
             }
@@ -237,8 +240,8 @@ impl<'a> Passes<'a> {
         }
         // Leading pictures of an open GOP lack their references here; nothing depends on them.
         damaged.retain(|&position| index.entries[position].pts >= start);
-        if !ordered {
-            return Ok(()); // the timestamps lie
+        if !ordered || !aware {
+            return Ok(()); // the timestamps lie, or the decoder guessed
         }
         for rank in drawn.iter().filter(|&&rank| !index.reached(&damaged, rank)) {
             rooms.remove(rank);

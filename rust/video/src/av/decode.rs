@@ -108,6 +108,15 @@ impl Frame {
         self.get().pict_type == sys::AVPictureType::I
     }
 
+    /// Its motion is told field by field, relative to two pictures around it.
+    pub(crate) fn is_b_of_fields(&self) -> bool {
+        #[cfg(not(ffmpeg_6_1))]
+        let interlaced = self.get().interlaced_frame != 0;
+        #[cfg(ffmpeg_6_1)]
+        let interlaced = self.get().flags & sys::AV_FRAME_FLAG_INTERLACED != 0;
+        interlaced && self.get().pict_type == sys::AVPictureType::B
+    }
+
     /// Takes over the content of the other frame, which is left empty.
     pub(crate) fn take(&mut self, other: &mut Self) {
         // SAFETY: both are valid and distinct, as both are exclusively borrowed.

@@ -25,6 +25,7 @@ pub(crate) struct Stream {
     pub brand: String,
     /// Pictures come out of the decoder later than they go in: there may be B-frames.
     pub reorders: bool,
+    /// Or it may be.
     pub interlaced: bool,
     /// The format stores no timestamps at all.
     pub untimed: bool,
@@ -308,7 +309,12 @@ impl<'a> Demuxer<'a> {
             format: text(format.name),
             brand: self.brand(),
             reorders: parameters.video_delay > 0,
-            interlaced: parameters.field_order.0 > sys::AVFieldOrder::PROGRESSIVE.0,
+            interlaced: match parameters.field_order {
+                sys::AVFieldOrder::PROGRESSIVE => false,
+                // Of progressive H.264 FFmpeg says so.
+                sys::AVFieldOrder::UNKNOWN => parameters.codec_id == sys::AVCodecID::H264,
+                _ => true,
+            },
             untimed: format.flags & sys::AVFMT_NOTIMESTAMPS != 0,
         }
     }
@@ -329,7 +335,7 @@ impl<'a> Demuxer<'a> {
     fn matrix(&self) -> [i8; 4] {
         let mut bytes = 0;
         // SAFETY: asks for a side data block of the stream; null when it is absent.
-        #[cfg(not(coded_side_data))]
+        #[cfg(not(ffmpeg_6_1))]
         let data = unsafe {
             sys::av_stream_get_side_data(
                 self.stream.as_ptr(),
@@ -338,7 +344,7 @@ impl<'a> Demuxer<'a> {
             )
         };
         // SAFETY: asks for a side data block of the parameters; null when it is absent.
-        #[cfg(coded_side_data)]
+        #[cfg(ffmpeg_6_1)]
         let data = unsafe {
             let parameters = &*self.stream.as_ref().codecpar;
             let found = sys::av_packet_side_data_get(
