@@ -86,13 +86,11 @@ def test_the_command_holds_to_a_baseline_until_it_is_updated(tmp_path: Path) -> 
     assert rows[long]["size"] == 700
     code, found, again = said("--update")
     assert (code, found["passed"]) == (0, True)
-    assert {w: row["instructions"] for w, row in again.items()} == {
-        w: row["instructions"] for w, row in rows.items()
-    }
+    counts = {w: row["instructions"] for w, row in again.items()}
+    # The environment's size moves a few instructions of the interpreter.
+    assert counts == pytest.approx({w: row["instructions"] for w, row in rows.items()}, rel=1e-3)
     (written,) = gate.read(file)
-    assert {row["workload"]: row["instructions"] for row in written["rows"]} == {
-        w: row["instructions"] for w, row in rows.items()
-    }
+    assert {row["workload"]: row["instructions"] for row in written["rows"]} == counts
 
 
 def test_without_valgrind_the_gate_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,10 +66,10 @@ class Difficulty:
 
     impact_s: tuple[float, float] = (1.0, 4.0)
     closing: tuple[float, float] = (4.0, 9.0)
-    pair_closing: tuple[float, float] = (11.0, 18.0)
-    pair_distance: tuple[float, float] = (6.0, 10.5)
+    pair_closing: tuple[float, float] = (12.0, 19.0)
+    pair_distance: tuple[float, float] = (6.0, 9.5)
     pair_side: tuple[float, float] = (2.2, 4.6)
-    near_miss: float = 0.17
+    near_miss: float = 0.1
     bump: float = 0.6
     bystanders: int = 3
     mount: float = 3.0
