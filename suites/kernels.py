@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -539,7 +540,10 @@ class Jpegs(torch.utils.data.Dataset[torch.Tensor]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        picture = io.decode_jpeg(io.read_file(self.paths[index]), mode=io.ImageReadMode.RGB)
+        with warnings.catch_warnings():
+            # The peer works, but announces that it moves to another package.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            picture = io.decode_jpeg(io.read_file(self.paths[index]), mode=io.ImageReadMode.RGB)
         resized: torch.Tensor = self.resize(picture)
         return resized
 
