@@ -38,16 +38,18 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:
+        if os.environ.get("PYBENCH_DEBUG") == "1":
+            raise
+        _leave(*_explain(error))
+    if code == INTERRUPTED:  # which the parser may make of Ctrl-C by itself
         print("pybench: interrupted; run the same command again to go on", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         # At once: the engine has stopped its workers, and a server of workers that is still
         # loading torch ends by itself when this process is gone.
         os._exit(INTERRUPTED)
-    except Exception as error:
-        if os.environ.get("PYBENCH_DEBUG") == "1":
-            raise
-        _leave(*_explain(error))
     sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else OK)
 
