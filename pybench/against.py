@@ -26,6 +26,7 @@ from typing import Any, Literal, Self
 
 from pybench import replay
 from pybench.kernels import THREADS, select
+from pybench.missing import MissingPartError
 from pybench.recording import Recording, Row, record
 
 SLOWER = 0.05
@@ -40,10 +41,6 @@ Verdict = Literal["regression", "same", "cannot tell", "new"]
 _LIMIT_S = 0.02
 # Timings of a row in one round; odd ones begin with the other side.
 _TIMINGS = 4
-
-
-class MissingPartError(RuntimeError):
-    """A part that is needed is not there, or nothing was measured."""
 
 
 @dataclass(frozen=True)

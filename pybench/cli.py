@@ -10,6 +10,7 @@ import typer
 
 from pybench.commands import components, data, features, performance, suites, video
 from pybench.commands.console import INTERRUPTED, MISSING, NO, OK, USAGE, Json, emit
+from pybench.missing import MissingPartError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,7 +67,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     absent = FileNotFoundError | NotADirectoryError | LookupError
     if kinds & wrong_usage or isinstance(error, absent):
         return text, USAGE
-    if kinds & {"MissingPartError", "ImportError"}:
+    if isinstance(error, MissingPartError | ImportError):
         return text, MISSING
     if isinstance(error, ValueError | OSError):
         return text, NO

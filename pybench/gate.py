@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from pybench import replay
 from pybench.kernels import select
+from pybench.missing import MissingPartError
 from pybench.recording import Recording, Row, record
 
 SOFT, HARD = 0.01, 0.03
@@ -40,10 +41,6 @@ _FEATURES = frozenset(
     "sse3 ssse3 sse4_1 sse4_2 cx16 popcnt abm avx avx2 bmi1 bmi2 f16c fma rdrand rdseed rdtscp aes "
     "pclmulqdq".split()
 )
-
-
-class MissingPartError(RuntimeError):
-    """A part that is needed is not there, or nothing was measured."""
 
 
 @dataclass(frozen=True)

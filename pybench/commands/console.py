@@ -18,10 +18,6 @@ class UsageError(ValueError):
     """A command line that cannot be understood."""
 
 
-class MissingPartError(RuntimeError):
-    """A part that is needed is not there, or nothing was measured."""
-
-
 def emit(value: Any) -> None:
     """Print one JSON object."""
     print(json.dumps(value, ensure_ascii=False, allow_nan=False))

@@ -10,16 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pybench.commands.console import (
-    NO,
-    OK,
-    Device,
-    Json,
-    MissingPartError,
-    UsageError,
-    emit,
-    tell,
-)
+from pybench.commands.console import NO, OK, Device, Json, UsageError, emit, tell
+from pybench.missing import MissingPartError
 
 StoreDir = Annotated[Path, typer.Option("--store", help="Folder of the results.")]
 Tasks = Annotated[str | None, typer.Option("--tasks", help="Only these tasks: a,b")]
@@ -85,7 +77,7 @@ def run(
         retry_failed=retry_failed,
         quiet=json,
     )
-    board = _write_board(planned, opened, store / planned.name, _command(), paper_selection)
+    board = _write_board(planned, opened, store / planned.name, paper_selection)
     if json:
         emit(outcome.to_json())
     else:
@@ -171,7 +163,7 @@ def report(
         from pybench.report import timelines
 
         timelines.write(planned, opened, figures)
-    board = _write_board(planned, opened, folder, _command(), paper_selection)
+    board = _write_board(planned, opened, folder, paper_selection)
     if json:
         print((folder / "leaderboard.json").read_text(), end="")
     else:
@@ -179,19 +171,14 @@ def report(
     return OK
 
 
-def _write_board(
-    planned: Any, store: Any, folder: Path, command: str, paper_selection: bool
-) -> str:
-    from pybench.report import write
-
-    text: str = write(planned, store, folder, command, paper_selection=paper_selection)
-    return text
-
-
-def _command() -> str:
+def _write_board(planned: Any, store: Any, folder: Path, paper_selection: bool) -> str:
     import shlex
 
-    return shlex.join(["pybench", *sys.argv[1:]])
+    from pybench.report import write
+
+    command = shlex.join(["pybench", *sys.argv[1:]])
+    text: str = write(planned, store, folder, command, paper_selection=paper_selection)
+    return text
 
 
 def _selection(

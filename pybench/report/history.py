@@ -16,6 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pybench.missing import MissingPartError
 from pybench.report.markup import Markup, el
 
 WIDTH, HEIGHT, MARGIN = 560, 60, 8
@@ -32,10 +33,6 @@ _APART = 12
 
 # What is in a machine's folder besides results.
 _MACHINE = "machine.json"
-
-
-class MissingPartError(RuntimeError):
-    """A part that is needed is not there, or nothing was measured."""
 
 
 @dataclass(frozen=True)
