@@ -50,7 +50,7 @@ gate: $(STAMPS)/build $(STAMPS)/apt-gate ## instructions of the Rust kernels aga
 COMMITS ?= HEAD^!
 MACHINE ?= local
 asv: $(STAMPS)/build ## speed of COMMITS into the history, drawn as results/asv/index.html
-	$(BIN)/python -m pybench.recording results/asv/calls
+	$(BIN)/python -m pybench.performance.recording results/asv/calls
 	cd suites/asv && ../../$(BIN)/asv machine --yes --machine $(MACHINE) --arch "$$(uname -mo)" \
 		--cpu "$$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1) ($$(nproc) cores)" \
 		--ram "$$(sed -n 's/MemTotal: *//p' /proc/meminfo)"

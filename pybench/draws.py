@@ -35,9 +35,7 @@ class Members:
 
     def draw(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """One random member, with replacement, for each row of ``classes`` that is asked for."""
-        # A float times the size is off uniform by 2^-53 at most, and 5 times as fast as a bounded
-        # integer per row.
-        at = (rng.random(len(rows)) * self.counts[rows]).astype(np.int64)
+        at = _below(self.counts[rows], len(rows), rng)
         drawn: NDArray[np.int64] = self.samples[self.starts[rows] + at]
         return drawn
 
@@ -49,9 +47,28 @@ class Members:
         """(K, size) members of each class, dealt from a shuffled deck; a new one when it is out."""
         dealt = np.empty((len(self.counts), size), dtype=np.int64)
         for row, deck in zip(dealt, self.each(), strict=True):
+            if len(deck) >= size:
+                row[:] = rng.choice(deck, size, replace=False)
+                continue
             decks = np.tile(deck, (-(-size // len(deck)), 1))
             row[:] = rng.permuted(decks, axis=1, out=decks).reshape(-1)[:size]
         return dealt
+
+
+def with_replacement(
+    samples: NDArray[np.int64], size: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """(size,) of the samples, each equally likely at each draw."""
+    drawn: NDArray[np.int64] = samples[_below(len(samples), size, rng)]
+    return drawn
+
+
+def _below(
+    bound: int | NDArray[np.int64], size: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    # A float times the bound is off uniform by 2^-53 at most, and 5 times as fast as a bounded
+    # integer for each draw.
+    return (rng.random(size) * bound).astype(np.int64)
 
 
 def members(context: SampleContext) -> Members:
@@ -125,11 +142,14 @@ def dealt_in_turn(context: SampleContext, group: int, rng: np.random.Generator) 
     grouped = members(context)
     classes, groups = len(grouped.classes), -(-len(context) // group)
     rounds = -(-groups // classes)
-    order = np.tile(np.arange(classes), (rounds, 1))
-    order = rng.permuted(order, axis=1, out=order)
-    dealt = grouped.deal(rounds * group, rng).reshape(classes, rounds, group)
-    drawn = dealt[order, np.arange(rounds)[:, np.newaxis]].reshape(-1)[: groups * group]
-    return with_repeats_marked(drawn, len(context))
+    # Group r of class c is number c * rounds + r.
+    turns = np.ascontiguousarray(np.arange(classes * rounds).reshape(classes, rounds).T)
+    turns = rng.permuted(turns, axis=1, out=turns).reshape(-1)[:groups]
+    drawn = grouped.deal(rounds * group, rng).reshape(-1, group)[turns].reshape(-1)
+    if context.labels is None:  # an image may have come in the deck of another class
+        return with_repeats_marked(drawn, len(context))
+    again = np.arange(rounds * group) >= grouped.counts[:, np.newaxis]
+    return Draw(drawn, again.reshape(-1, group)[turns].reshape(-1).view(np.uint8))
 
 
 def with_repeats_marked(indices: NDArray[np.int64], total: int) -> Draw:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pybench import core
 
@@ -31,6 +32,17 @@ def generator(seed: int, *name: str | int) -> np.random.Generator:
     True
     """
     return np.random.Generator(np.random.Philox(key=np.array(_key(seed, name), dtype=np.uint64)))
+
+
+def permutation(n: int, seed: int, *name: str | int) -> NDArray[np.int64]:
+    """Return 0..n-1 in random order, from a named stream of its own.
+
+    Of millions, faster than numpy's: see ``core.shuffle``.
+
+    >>> sorted(permutation(4, 0, "sampler", "order").tolist())
+    [0, 1, 2, 3]
+    """
+    return core.shuffle(n, seed, _path(name))
 
 
 def integer(seed: int, *name: str | int) -> int:
@@ -55,8 +67,12 @@ def torch_generator(
 
 
 def _key(seed: int, name: tuple[str | int, ...]) -> tuple[int, int]:
+    return core.stream_key(seed, _path(name))
+
+
+def _path(name: tuple[str | int, ...]) -> str:
     path = "/".join(map(str, name))
     if "" in path.split("/"):
         msg = f"name must be parts that are not empty, got {path!r}; name what is drawn, as 'init'"
         raise ValueError(msg)
-    return core.stream_key(seed, path)
+    return path

@@ -19,7 +19,7 @@ from torchvision import io, ops
 from torchvision.transforms import v2
 
 from pybench import core
-from pybench.kernels import GOAL, THREADS, Pair, Workload
+from pybench.performance.kernels import GOAL, THREADS, Pair, Workload
 
 workloads: list[Workload] = []
 

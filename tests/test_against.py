@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pybench import against, replay
-from pybench.recording import Recording, Row, recorded
+from pybench.performance import against, replay
+from pybench.performance.recording import Recording, Row, recorded
 
 ROUNDS = 7
 PROGRAMS = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
@@ -105,7 +105,7 @@ def test_a_side_times_calls_and_says_when_it_has_no_such_kernel(tmp_path: Path) 
     shuffled, unknown = tmp_path / "shuffled.calls", tmp_path / "unknown.calls"
     shuffled.write_bytes(b"".join(recorded(lambda: core.shuffle(1000))))
     unknown.write_bytes(shuffled.read_bytes().replace(b"shuffle", b"shuffel"))
-    with against.Side(Path(against.__file__).parents[1]) as side:
+    with against.Side(Path(core.__file__).parents[1]) as side:
         seconds = side.seconds(shuffled)
         assert seconds is not None and 0 < seconds < 1
         assert side.seconds(unknown) is None

@@ -97,6 +97,20 @@ def test_all_orders_are_equally_likely() -> None:
     assert chi_square < 49.7  # the 0.999 quantile for 23 degrees of freedom
 
 
+def test_a_long_shuffle_moves_every_index_anywhere() -> None:
+    n, parts, shuffles = 160_000, 16, 4
+    table = np.zeros((parts, parts))
+    for seed in range(shuffles):
+        order = core.shuffle(n, seed)
+        cells = np.arange(n) // (n // parts) * parts + order // (n // parts)
+        table += np.bincount(cells, minlength=parts**2).reshape(parts, parts)
+        neighbours = int((np.abs(np.diff(order)) == 1).sum())
+        assert neighbours < 15  # 2 in the mean
+    expected = shuffles * n / parts**2
+    chi_square = ((table - expected) ** 2 / expected).sum()
+    assert chi_square < 296.3  # the 0.999 quantile for 15 * 15 degrees of freedom
+
+
 def test_shuffles_differ_by_seed_and_by_stream() -> None:
     orders = [core.shuffle(50), core.shuffle(50, 1), core.shuffle(50, 0, "sampler")]
     assert len({tuple(order) for order in orders}) == 3

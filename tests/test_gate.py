@@ -15,10 +15,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from pybench import core, gate
+from pybench import core
 from pybench.cli import app
-from pybench.kernels import Workload, select
-from pybench.recording import Recording, fitting, record, recorded
+from pybench.performance import gate
+from pybench.performance.kernels import Workload, select
+from pybench.performance.recording import Recording, fitting, record, recorded
 from pybench.suite import folder
 
 needs_valgrind = pytest.mark.skipif(not shutil.which("valgrind"), reason="needs valgrind")

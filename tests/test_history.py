@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pybench import recording
 from pybench.cli import app
+from pybench.performance import recording
 from pybench.report import history
 
 ASV = Path(__file__).parents[1] / "suites" / "asv"

@@ -37,9 +37,9 @@ def list_components(
 def _listing(what: str) -> list[dict[str, Any]]:
     import importlib
 
-    from pybench import kernels as kernels_module
     from pybench import suite as suites
     from pybench.data import READERS
+    from pybench.performance import kernels as kernels_module
 
     known = (*FOLDERS, "suites", "kernels", "readers")
     if what not in (*known, "all"):

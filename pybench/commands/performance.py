@@ -33,7 +33,7 @@ def kernels(
             msg = "--against must stand without --peers and --scale, got both; leave one out"
             raise UsageError(msg)
         return _against(against, names or (), rounds, strict, json)
-    from pybench.kernels import measure
+    from pybench.performance.kernels import measure
 
     rows = []
     for row in measure(names or (), peers=peers, rounds=rounds, scale=scale):
@@ -55,7 +55,7 @@ def kernels(
 
 
 def _against(revision: str, names: Sequence[str], rounds: int, strict: bool, json: bool) -> int:
-    from pybench.against import compare
+    from pybench.performance.against import compare
 
     found = compare(revision, names, rounds=rounds, say=partial(tell, quiet=json))
     if json:
@@ -85,7 +85,7 @@ def gate(
     json: Json = False,
 ) -> int:
     """Count the instructions of the Rust kernels; exit code 1 when one has grown by over 3 %."""
-    from pybench import gate as gate_module
+    from pybench.performance import gate as gate_module
 
     outcome = gate_module.run(names or (), update=update, file=baseline)
     if json:

@@ -7,7 +7,7 @@ here, once, for all of them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -260,6 +260,20 @@ def loss(spec: str | Spec) -> WeightedSum:
         (term.weight, losses.build(dataclasses.replace(term, weight=1.0))) for term in parsed.terms
     )
     return WeightedSum(terms, str(parsed))
+
+
+def meaning(spec: str) -> Hashable:
+    """What all spellings of a loss have in common; of one that is not there, its spec.
+
+    Example:
+        >>> plain = meaning("focal")
+        >>> meaning("focal(gamma=2)") == plain, meaning("focal(gamma=3)") == plain
+        (True, False)
+    """
+    try:
+        return loss(spec).terms
+    except SpecError:
+        return spec
 
 
 def _typed(output: Any, target: Any, reads: Kind) -> tuple[Output, Target]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
 from pybench.data.bag_dataset import BagDataset
+from pybench.losses import meaning
 from pybench.published.anomaly_cb_mil import (
     ABNORMAL,
     BETAS,
@@ -72,9 +73,10 @@ def sweeps(records: Sequence[Stored]) -> list[Sweep]:
         LookupError: no trial of plain ranking, or none beside it.
     """
     plain = [r for r in records if r.trial.sampler == "natural" and not r.trial.steps]
-    groups = {group.trial.loss: group for group in gather(plain)}
-    if MIL not in groups:
-        msg = f"trials must have plain {MIL!r}, got {sorted(groups)}; run anomaly_table2"
+    groups = {meaning(group.trial.loss): group for group in gather(plain)}
+    got = sorted(group.trial.loss for group in groups.values())
+    if meaning(MIL) not in groups:
+        msg = f"trials must have plain {MIL!r}, got {got}; run anomaly_table2"
         raise LookupError(msg)
     found = []
     for scale in SCALES:
@@ -84,11 +86,12 @@ def sweeps(records: Sequence[Stored]) -> list[Sweep]:
             else f'class_balanced_mil(beta={beta}, normalise="{scale}")'
             for beta in BETAS
         }
-        rows = {beta: groups[name] for beta, name in names.items() if name in groups}
+        keys = {beta: meaning(name) for beta, name in names.items()}
+        rows = {beta: groups[key] for beta, key in keys.items() if key in groups}
         if rows:
-            found.append(Sweep(scale, groups[MIL], rows))
+            found.append(Sweep(scale, groups[meaning(MIL)], rows))
     if not found:
-        msg = f"trials must have class_balanced_mil, got {sorted(groups)}; run anomaly_table2"
+        msg = f"trials must have class_balanced_mil, got {got}; run anomaly_table2"
         raise LookupError(msg)
     return found
 

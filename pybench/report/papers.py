@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from pybench.losses import meaning
 from pybench.published import Claim, Paper
 from pybench.report.groups import Group, layout
 from pybench.report.words import number
@@ -39,7 +40,7 @@ def verdicts(
         for row, model in enumerate(table.models):
             plain = _plain(groups, table.ours[row], meta)
             for place, column in enumerate(table.columns):
-                group = plain.get(table.losses[place])
+                group = plain.get(meaning(table.losses[place]))
                 found.append(
                     Verdict(
                         paper=paper.name,
@@ -55,8 +56,11 @@ def verdicts(
     return tuple(found)
 
 
-def _plain(groups: Sequence[Group], model: str, meta: TaskMeta) -> dict[str, Group]:
-    """Rows of a loss and nothing else, on the paper's model if it was run, else on the default."""
+def _plain(groups: Sequence[Group], model: str, meta: TaskMeta) -> dict[Hashable, Group]:
+    """Rows of a loss and nothing else, on the paper's model if it was run, else on the default.
+
+    The key is what the loss means, however it is spelt.
+    """
     plain = [
         group
         for group in groups
@@ -65,7 +69,7 @@ def _plain(groups: Sequence[Group], model: str, meta: TaskMeta) -> dict[str, Gro
     ]
     same = [group for group in plain if _name(group.trial.model) == model]
     default = [group for group in plain if _name(group.trial.model) == _name(meta.models[0])]
-    return {group.trial.loss: group for group in same or default}
+    return {meaning(group.trial.loss): group for group in same or default}
 
 
 def _name(spec: str) -> str:
@@ -104,14 +108,15 @@ def _order_verdict(
     metric = claim.metric or meta.headline
     of = "" if claim.label is None else classes[claim.label] if claim.label < len(classes) else "?"
     plain = _plain(groups, claim.model, meta)
-    family = [loss for table in paper.tables for loss in table.losses if loss in plain]
-    family = list(dict.fromkeys(family))
+    printed = [meaning(loss) for table in paper.tables for loss in table.losses]
+    family = [loss for loss in dict.fromkeys(printed) if loss in plain]
     _, values = layout([plain[loss] for loss in family], metric, meta.headline_split, of)
-    pairs = [(a, b) for a in claim.above for b in claim.below]
+    above, below = list(map(meaning, claim.above)), list(map(meaning, claim.below))
+    pairs = [(a, b) for a in above for b in below]
     ours, verdict = "-", "cannot tell: the words name no order"
     if pairs:
-        missing = [loss for loss in dict.fromkeys(claim.above + claim.below) if loss not in family]
-        if missing:
+        named = dict.fromkeys(claim.above + claim.below)
+        if missing := [loss for loss in named if meaning(loss) not in family]:
             verdict = f"cannot tell: {', '.join(missing)} not run"
         elif np.isnan(values).all():
             verdict = f"cannot tell: {metric} is not measured"
@@ -120,17 +125,19 @@ def _order_verdict(
             place = {loss: i for i, loss in enumerate(family)}
             agree = sum(bool(ties.better[place[a], place[b]]) for a, b in pairs)
             against = sum(bool(ties.better[place[b], place[a]]) for a, b in pairs)
-            ours = _order_text(claim, ties, place)
+            ours = _order_text(
+                ties, [place[loss] for loss in above], [place[loss] for loss in below]
+            )
             verdict = _order_words(agree, against, len(pairs))
     return Verdict(paper.name, claim.where, claim.text, claim.printed, ours, verdict)
 
 
-def _order_text(claim: Claim, ties: TieGroups, place: Mapping[str, int]) -> str:
-    def side(specs: Sequence[str]) -> str:
-        means = sorted((float(ties.estimate[place[s]]) for s in specs), reverse=True)
+def _order_text(ties: TieGroups, above: Sequence[int], below: Sequence[int]) -> str:
+    def side(places: Sequence[int]) -> str:
+        means = sorted((float(ties.estimate[place]) for place in places), reverse=True)
         return number(means[0]) if len(means) == 1 else f"{number(means[-1])}..{number(means[0])}"
 
-    return f"{side(claim.above)} vs {side(claim.below)}"
+    return f"{side(above)} vs {side(below)}"
 
 
 def _order_words(agree: int, against: int, pairs: int) -> str:

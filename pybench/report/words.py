@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pybench.losses import meaning
 from pybench.published import Paper
 from pybench.report.groups import Repetition
 from pybench.stats import PairedT
@@ -146,9 +147,12 @@ def printed(paper: Paper, row: Row) -> list[tuple[str, float]]:
         (),
     )
     table = paper.tables[0] if paper.tables else None
-    if not plain or table is None or row.loss not in table.losses:
+    if not plain or table is None:
         return []
-    place = table.losses.index(row.loss)
+    losses = list(map(meaning, table.losses))
+    if (shown := meaning(row.loss)) not in losses:
+        return []
+    place = losses.index(shown)
     return [(model, cells[place]) for model, cells in zip(table.models, table.cells, strict=True)]
 
 

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from pybench.checks import require
-from pybench.draws import members
-from pybench.seeds import generator
+from pybench.draws import members, with_replacement
+from pybench.seeds import generator, permutation
 from pybench.types import Draw, SampleContext
 
 
@@ -55,13 +55,12 @@ class RandomOver:
         rng = generator(seed, "sampler", epoch)
         grouped = members(context)
         missing = np.maximum(0, self._size(grouped.counts.tolist()) - grouped.counts)
-        copies = grouped.draw(np.repeat(np.arange(len(missing)), missing), rng)
-        # A copy of sample i is ~i, below 0, while all are shuffled: looking them up afterwards
-        # would wait for memory twice.
-        shuffled = np.concatenate([np.arange(len(context)), ~copies])
-        rng.shuffle(shuffled)
-        extra = shuffled < 0
-        return Draw(np.where(extra, ~shuffled, shuffled), extra.view(np.uint8))
+        copies = [
+            with_replacement(c, size, rng) for c, size in zip(grouped.each(), missing, strict=True)
+        ]
+        drawn = np.concatenate([np.arange(len(context)), *copies])
+        order = permutation(len(drawn), seed, "sampler", epoch, "order")
+        return Draw(drawn[order], (order >= len(context)).view(np.uint8))
 
     def _size(self, counts: list[int]) -> int:
         if isinstance(self.target, int):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pybench.checks import require
 from pybench.draws import members, with_repeats_marked
-from pybench.seeds import generator
+from pybench.seeds import generator, permutation
 from pybench.types import Draw, SampleContext
 
 
@@ -55,8 +55,9 @@ class RepeatFactor:
         factors = self._factors(context)
         whole = np.floor(factors)
         times = (whole + (rng.random(len(factors)) < factors - whole)).astype(np.int64)
-        drawn = rng.permutation(np.repeat(np.arange(len(factors)), times))
-        return with_repeats_marked(drawn, len(factors))
+        once = np.repeat(np.arange(len(factors)), times)
+        order = permutation(len(once), seed, "sampler", epoch, "order")
+        return with_repeats_marked(once[order], len(factors))
 
     def _factors(self, context: SampleContext) -> NDArray[np.float64]:
         """(N,) how often each sample comes in the mean."""
@@ -64,5 +65,6 @@ class RepeatFactor:
         of_class = np.maximum(1.0, np.sqrt(self.t * len(context) / grouped.counts))
         of_class[grouped.classes < 0] = 1.0
         factors = np.ones(len(context))
-        np.maximum.at(factors, grouped.samples, np.repeat(of_class, grouped.counts))
+        for factor, samples in zip(of_class, grouped.each(), strict=True):
+            factors[samples] = np.maximum(factors[samples], factor)
         return factors

@@ -8,7 +8,7 @@ import os
 import pytest
 import torch
 
-from pybench.kernels import GOAL, THREADS, Workload, select
+from pybench.performance.kernels import GOAL, THREADS, Workload, select
 
 SCALE = float(os.environ.get("PYBENCH_BENCH_SCALE", "1"))
 OURS, PEER = 0, 1

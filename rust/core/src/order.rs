@@ -2,7 +2,7 @@
 use rayon::prelude::*;
 
 use crate::error::Error;
-use crate::work::{BLOCK, Interrupt};
+use crate::work::{BLOCK, Interrupt, fill_parts};
 
 /// A floating-point number that can be ranked.
 pub trait Real: Copy + PartialOrd + Send + Sync + Into<f64> {
@@ -127,23 +127,8 @@ pub fn sort_by_rank<P: Packed>(items: &mut [P], interrupt: &Interrupt) -> Result
         .par_chunks(PIECE)
         .map(|piece| Dealt::new(piece, range.least, shift))
         .collect();
-    let (mut parts, mut rest) = (Vec::new(), items);
-    for digit in 0..1 << DIGIT {
-        let runs: Vec<&[P]> = dealt.iter().map(|dealt| dealt.run(digit)).collect();
-        let len = runs.iter().map(|run| run.len()).sum();
-        let (part, after) = rest.split_at_mut(len);
-        parts.push((part, runs));
-        rest = after;
-    }
-    parts.into_par_iter().try_for_each(|(part, runs)| {
-        let mut rest = &mut *part;
-        for run in runs {
-            let (target, after) = rest.split_at_mut(run.len());
-            target.copy_from_slice(run);
-            rest = after;
-        }
-        sort_by_rank(part, interrupt)
-    })
+    let parts = (0..1 << DIGIT).map(|digit| dealt.iter().map(|dealt| dealt.run(digit)).collect());
+    fill_parts(items, parts, |_, part| sort_by_rank(part, interrupt))
 }
 
 /// The smallest and the largest rank.

@@ -1,8 +1,10 @@
 //! Random numbers: one counter-based generator, keyed by named streams, and the draws made from it.
 //!
 //! Every draw is a pure function of (key, position), so results do not depend on threads or order.
+use std::ops::Range;
+
 use crate::error::Error;
-use crate::work::{BLOCK, Interrupt, fill_blocks};
+use crate::work::{BLOCK, Interrupt, fill_blocks, fill_parts, map_items};
 
 const ROUNDS: usize = 10;
 const MULTIPLIERS: [u64; 2] = [0xD2E7_470E_E14C_6C93, 0xCA5A_8263_9512_1157];
@@ -143,28 +145,110 @@ pub fn philox(
     })
 }
 
-/// Writes a uniformly drawn permutation of `0..out.len()`: Fisher and Yates, from the end down.
+/// Indices that a bucket holds in the mean: they fit the cache of a core.
+const BUCKET: usize = 1 << 14;
+/// More buckets than this would not fit the cache while they are filled.
+const MOST_BUCKETS: usize = 1 << 11;
+/// Indices that are dealt out to the buckets at a time.
+const PIECE: usize = 1 << 19;
+
+/// Writes a uniformly drawn permutation of `0..out.len()`.
+///
+/// Few indices are shuffled where they lie (Fisher and Yates, from the end down). Many are first
+/// dealt out, each to a bucket drawn for it, so that the shuffling within a bucket stays in the
+/// cache (Rao, "Generation of random permutation of given number of elements using random sampling
+/// numbers", 1961).
 ///
 /// # Errors
 /// [`Error::Interrupted`].
 pub fn shuffle(key: [u64; 2], out: &mut [i64], interrupt: &Interrupt) -> Result<(), Error> {
-    fill_blocks(out, interrupt, |start, block| {
-        for (slot, index) in block.iter_mut().zip(start..) {
-            *slot = index as i64;
+    let len = out.len();
+    if len <= BLOCK {
+        for (slot, index) in out.iter_mut().zip(0..) {
+            *slot = index;
         }
+        return shuffle_in_place(Philox::new(key, [0; 4]), out, interrupt);
+    }
+    let buckets = (len / BUCKET).next_power_of_two().min(MOST_BUCKETS);
+    let dealt = map_items(len.div_ceil(PIECE), len, interrupt, |piece| {
+        let start = piece * PIECE;
+        Ok(Dealt::new(key, start..len.min(start + PIECE), buckets))
     })?;
-    let mut stream = Philox::new(key, [0; 4]);
-    let mut left = out.len();
+    let parts = (0..buckets).map(|bucket| dealt.iter().map(|dealt| dealt.run(bucket)).collect());
+    fill_parts(out, parts, |bucket, part| {
+        // The second word of the counter keeps the streams apart: 0 is the dealing's.
+        let stream = Philox::new(key, [0, 1 + bucket as u64, 0, 0]);
+        shuffle_in_place(stream, part, interrupt)
+    })
+}
+
+fn shuffle_in_place(
+    mut stream: Philox,
+    items: &mut [i64],
+    interrupt: &Interrupt,
+) -> Result<(), Error> {
+    let mut left = items.len();
     while left > 1 {
         interrupt.check()?;
         let end = left.saturating_sub(BLOCK).max(1);
         while left > end {
             let chosen = stream.below(left as u64) as usize;
             left -= 1;
-            out.swap(left, chosen);
+            items.swap(left, chosen);
         }
     }
     Ok(())
+}
+
+/// A range of indices, those of the first bucket before those of the second, and so on.
+struct Dealt {
+    indices: Vec<i64>,
+    /// Where each bucket ends.
+    ends: Vec<usize>,
+}
+
+impl Dealt {
+    /// Deals out a range that begins at a multiple of [`PIECE`]; buckets are a power of two.
+    fn new(key: [u64; 2], range: Range<usize>, buckets: usize) -> Self {
+        const LANES: usize = 4 * WORDS;
+        const _: () = assert!(MOST_BUCKETS <= 1 << 16 && PIECE % LANES == 0);
+        let mut stream = Philox::at_block(key, [0; 4], (range.start / LANES) as u64);
+        let mut chosen = Vec::with_capacity(range.len() + LANES);
+        while chosen.len() < range.len() {
+            for word in stream.next_block() {
+                let lanes = [0, 16, 32, 48].map(|shift| (word >> shift) as u16);
+                chosen.extend(lanes.map(|lane| lane & (buckets - 1) as u16));
+            }
+        }
+        chosen.truncate(range.len());
+        let mut places = vec![0; buckets];
+        for &bucket in &chosen {
+            places[usize::from(bucket)] += 1;
+        }
+        let mut before = 0;
+        for place in &mut places {
+            before += std::mem::replace(place, before);
+        }
+        let mut indices = vec![0; range.len()];
+        for (index, bucket) in range.zip(chosen) {
+            let place = &mut places[usize::from(bucket)];
+            indices[*place] = index as i64;
+            *place += 1;
+        }
+        Self {
+            indices,
+            ends: places,
+        }
+    }
+
+    fn run(&self, bucket: usize) -> &[i64] {
+        let start = if bucket == 0 {
+            0
+        } else {
+            self.ends[bucket - 1]
+        };
+        &self.indices[start..self.ends[bucket]]
+    }
 }
 
 /// Draws `out.len()` indices with replacement, index i with probability `weights[i] / sum`.
@@ -324,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_shuffle_is_a_permutation_also_across_blocks() {
-        for len in [0, 1, 2, BLOCK, 2 * BLOCK + 5] {
+        for len in [0, 1, 2, BLOCK, 2 * BLOCK + 5, PIECE + 1] {
             let mut out = vec![0; len];
             shuffle([3, 4], &mut out, &QUIET).expect("nobody interrupts");
             out.sort_unstable();

@@ -19,7 +19,7 @@ CALLS = ROOT / "results" / "asv" / "calls"
 INDEX = CALLS / "index.json"
 ROWS: dict[str, str] = json.loads(INDEX.read_text()) if INDEX.exists() else {}
 
-load = runpy.run_path(str(ROOT / "pybench" / "replay.py"))["load"]
+load = runpy.run_path(str(ROOT / "pybench" / "performance" / "replay.py"))["load"]
 
 
 class Kernels:

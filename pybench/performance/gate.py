@@ -20,10 +20,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pybench import replay
-from pybench.kernels import select
 from pybench.missing import MissingPartError
-from pybench.recording import Recording, Row, record
+from pybench.performance import replay
+from pybench.performance.kernels import select
+from pybench.performance.recording import Recording, Row, record
 
 SOFT, HARD = 0.01, 0.03
 """A count more than this above the baseline is warned of; one above the second is refused."""
@@ -207,7 +207,7 @@ def _environment() -> dict[str, str]:
     """Nothing of the caller's environment, whose size would move the stack, but what is needed."""
     return {
         "PATH": os.defpath,
-        "PYTHONPATH": str(Path(__file__).parent.parent),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
         "PYTHONHASHSEED": "0",
         "PYBENCH_THREADS": "1",
         "OMP_NUM_THREADS": "1",

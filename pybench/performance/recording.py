@@ -1,8 +1,9 @@
 """The calls that the workloads make of the core, kept so that they can be made again elsewhere.
 
 Making a workload takes torch and scikit-learn, which under valgrind load for minutes and which the
-environments of asv do not have. A recorded call is a pickle of plain arrays: ``pybench.replay``
-makes it again with numpy and the core alone, those of another revision included.
+environments of asv do not have. A recorded call is a pickle of plain arrays:
+``pybench.performance.replay`` makes it again with numpy and the core alone, those of another
+revision included.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pybench import core
-from pybench.kernels import Workload
+from pybench.performance.kernels import Workload
 
 Row = tuple[str, str]
 """A kernel and what it works on."""
@@ -47,7 +48,7 @@ class Recording:
         return self.kernel, self.workload
 
     def write(self, path: Path) -> None:
-        """Store the calls as ``pybench.replay`` reads them."""
+        """Store the calls as ``pybench.performance.replay`` reads them."""
         path.write_bytes(b"".join(self.calls))
 
 
@@ -119,8 +120,8 @@ def _seconds(call: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Write the recordings of all workloads to a folder, for asv: ``python -m ... FOLDER``."""
-    from pybench import gate
-    from pybench.kernels import select
+    from pybench.performance import gate
+    from pybench.performance.kernels import select
 
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)

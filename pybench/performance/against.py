@@ -24,10 +24,10 @@ from statistics import fmean, median, stdev
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from pybench import replay
-from pybench.kernels import THREADS, select
 from pybench.missing import MissingPartError
-from pybench.recording import Recording, Row, record
+from pybench.performance import replay
+from pybench.performance.kernels import THREADS, select
+from pybench.performance.recording import Recording, Row, record
 
 SLOWER = 0.05
 """A slowdown up to this one is none."""
@@ -296,7 +296,7 @@ class Side:
 
 
 def _checkout() -> Path:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists() or not (root / "rust" / "py" / "Cargo.toml").exists():
         msg = f"--against must be asked in a git checkout of pybench, got {root}; clone it"
         raise LookupError(msg)

@@ -50,7 +50,8 @@ def summaries() -> dict[str, str]:
     """What each kernel does, in one line of its reference."""
     from pybench import core
 
-    reference = ast.parse(Path(__file__).with_name("_core.pyi").read_text(encoding="utf-8"))
+    stub = Path(__file__).parents[1] / "_core.pyi"
+    reference = ast.parse(stub.read_text(encoding="utf-8"))
     docs = {
         node.name: ast.get_docstring(node) or ""
         for node in reference.body
