@@ -260,7 +260,9 @@ impl Crew {
     /// Chooses what should end first, and puts the stretches into the order in which to take them.
     fn new(passes: &Passes<'_>, stretches: &mut [Stretch]) -> Self {
         /// What a decoder's second thread and further ones achieve, in shares of the first.
-        const GAIN: f64 = 0.7;
+        const GAIN: f64 = 0.4;
+        /// Smaller pictures are decoded before the threads have woken one another up.
+        const LEAST_PIXELS: usize = 1 << 18;
         let bytes = |stretch: &Stretch| -> u64 {
             let packets = &passes.index.entries[stretch.packets.clone()];
             packets.iter().map(|packet| u64::from(packet.size)).sum()
@@ -270,10 +272,8 @@ impl Crew {
         if !passes.index.entries.iter().all(|entry| entry.key) {
             stretches.sort_by_cached_key(|stretch| std::cmp::Reverse(bytes(stretch)));
         }
-        let threads = match passes.care {
-            Care::Fast => passes.options.threads,
-            Care::Full => 1,
-        };
+        let shared = passes.care == Care::Fast && passes.parameters.pixels() >= LEAST_PIXELS;
+        let threads = if shared { passes.options.threads } else { 1 };
         let duration = |crew: &Self| {
             let mut ends = vec![0; crew.workers];
             for stretch in &*stretches {

@@ -152,6 +152,12 @@ impl Parameters {
             .find(|codec| codec.id() == self.get().codec_id)
     }
 
+    /// Columns times rows of a picture.
+    pub(crate) fn pixels(&self) -> usize {
+        let side = |length| usize::try_from(length).unwrap_or(0);
+        side(self.get().width).saturating_mul(side(self.get().height))
+    }
+
     pub(crate) fn extradata(&self) -> &[u8] {
         let raw = self.get();
         if raw.extradata.is_null() {
