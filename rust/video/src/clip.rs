@@ -248,6 +248,17 @@ impl Clip {
                         .push("the pictures do not carry the timestamps of their packets".into());
                     self.learn(known);
                 }
+                Err(Stop::FalseKeys(places)) => {
+                    let mut known = Known::clone(&self.known);
+                    for &place in &places {
+                        known.index.entries[place].key = false;
+                    }
+                    known.warnings.push(format!(
+                        "{} pictures are marked as keyframes and are none",
+                        places.len()
+                    ));
+                    self.learn(known);
+                }
                 Err(Stop::NoPicture) => return Err(self.known.pictureless(&self.path)),
                 Err(Stop::Code(code)) => return Err(failure(&self.path, code)),
             }

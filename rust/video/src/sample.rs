@@ -72,6 +72,8 @@ pub(crate) enum Stop {
     Odd,
     /// The pictures do not carry the timestamps of the index: there are this many.
     Renumber(usize),
+    /// At these places the container marks keyframes, but the pictures depend on others.
+    FalseKeys(Vec<usize>),
     NoPicture,
 }
 
@@ -139,6 +141,15 @@ impl<'a> Passes<'a> {
             }
         }
         Ok(findings)
+    }
+
+    /// Does the container mark a picture as a keyframe that is none? AVI files without their index
+    /// mark them all, and some decoders start anywhere without complaint.
+    fn is_false_key(&self, frame: &Frame, rank: usize) -> bool {
+        // Those of H.264 may consist of two fields, of which one depends on the other; and these
+        // two decoders do complain.
+        let complains = matches!(self.parameters.codec(), Some(Codec::H264 | Codec::Hevc));
+        !complains && !frame.is_intra() && self.index.entries[self.index.position(rank)].key
     }
 
     fn painter(&self) -> Painter {
@@ -223,6 +234,7 @@ impl<'a> Passes<'a> {
             ordered &= last.replace(rank) < Some(rank);
             // FFmpeg takes the duration of a field from the first B-picture it ever sees.
             aware &= !(mpeg4 && frame.is_b_of_fields());
+            aware &= !self.is_false_key(frame, rank);
             if frame.is_damaged() {
                 damaged.push(index.position(rank));
             }
@@ -241,7 +253,7 @@ impl<'a> Passes<'a> {
         // Leading pictures of an open GOP lack their references here; nothing depends on them.
         damaged.retain(|&position| index.entries[position].pts >= start);
         if !ordered || !aware {
-            return Ok(()); // the timestamps lie, or the decoder guessed
+            return Ok(()); // the timestamps or the keyframes lie, or the decoder guessed
         }
         for rank in drawn.iter().filter(|&&rank| !index.reached(&damaged, rank)) {
             rooms.remove(rank);
@@ -313,6 +325,8 @@ struct Sweep<'p, 'o> {
     drawn: Vec<usize>,
     /// Places of damaged pictures.
     damaged: Vec<usize>,
+    /// Places of keyframes that are none.
+    false_keys: Vec<usize>,
     /// In decoder order, damage is taken to last until the next picture that needs no other.
     spoiled: bool,
     came_out: usize,
@@ -334,6 +348,7 @@ impl<'p, 'o> Sweep<'p, 'o> {
             last_frame: Frame::new()?,
             drawn: Vec::new(),
             damaged: Vec::new(),
+            false_keys: Vec::new(),
             spoiled: false,
             came_out: 0,
             strangers: 0,
@@ -356,6 +371,7 @@ impl<'p, 'o> Sweep<'p, 'o> {
         self.damaged.extend(refused);
         let odd = !self.damaged.is_empty()
             || !self.wanted.is_empty()
+            || !self.false_keys.is_empty()
             || *self.findings != Findings::default();
         if fast && odd {
             return Err(Stop::Odd);
@@ -368,6 +384,9 @@ impl<'p, 'o> Sweep<'p, 'o> {
             let as_indexed = self.strangers == 0 && self.came_out == index.len();
             if whole && !as_indexed {
                 return Err(Stop::Renumber(self.came_out));
+            }
+            if !self.false_keys.is_empty() {
+                return Err(Stop::FalseKeys(self.false_keys));
             }
             let reached = self
                 .drawn
@@ -397,6 +416,9 @@ impl<'p, 'o> Sweep<'p, 'o> {
         if self.by_time() {
             if frame.is_damaged() {
                 self.damaged.push(index.position(rank));
+            }
+            if self.passes.is_false_key(frame, rank) {
+                self.false_keys.push(index.position(rank));
             }
         } else {
             self.spoiled = frame.is_damaged() || (self.spoiled && !frame.is_intra());
