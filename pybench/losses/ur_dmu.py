@@ -56,9 +56,9 @@ class UrDmu:
         >>> even, features = torch.full((2, 1), 0.5), {"x": torch.zeros(2, 1, 3)}
         >>> bags = BagOutput(even, torch.zeros(2, 1, 1), features)
         >>> fn = pl.loss("ur_dmu(k=1, memory=1)").prepare(pl.LossContext(feature_dims=[3]))
-        >>> terms = fn(bags, BagTarget(torch.tensor([0, 1]), normal=1))
-        >>> (terms.detach() - 0.1) / torch.tensor(2.0).log()  # all is 1/2: 1 + 4; triplet .1
-        tensor([5.0000])
+        >>> terms = fn(bags, BagTarget(torch.tensor([0, 1]), normal=1)).detach()
+        >>> (terms - 0.1).exp().round(decimals=3)  # all is 1/2: 2 (1 + 4 times); the triplet .1
+        tensor([32.])
     """
 
     k: int = 3
