@@ -37,9 +37,10 @@ class Mgfn:
         outside [0, 1], or the batch lacks abnormal or normal bags.
     Source: Chen, Liu, Zhang, Fok, Qi, Wu: MGFN: Magnitude-Contrastive Glance-and-Focus Network for
         Weakly-Supervised Video Anomaly Detection, AAAI 2023, section 3.
-    Deviations: means over all pairs of the batch in the place of sums; the published code compares
-        one half of a kind with the other, and weighs the two kinds' distance by another 1/1000.
-        Smoothness and sparsity are left to ``mil``, the network to the model.
+    Deviations: means over all pairs of the batch in the place of sums. The published code compares
+        one half of a kind with the other, contrasts sums of absolute values in the place of
+        lengths, and weighs the two kinds' distance by another 1/1000. Smoothness and sparsity are
+        left to ``mil``, the network to the model.
 
     Example:
         >>> import torch, pybench.losses as pl
