@@ -52,7 +52,7 @@ MACHINE ?= local
 asv: $(STAMPS)/build ## speed of COMMITS into the history, drawn as results/asv/index.html
 	$(BIN)/python -m pybench.performance.recording results/asv/calls
 	cd suites/asv && ../../$(BIN)/asv machine --yes --machine $(MACHINE) --arch "$$(uname -mo)" \
-		--cpu "$$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1) ($$(nproc) cores)" \
+		--cpu "$$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1) ($$(nproc --all) cores)" \
 		--ram "$$(sed -n 's/MemTotal: *//p' /proc/meminfo)"
 	cd suites/asv && ../../$(BIN)/asv run --machine $(MACHINE) --skip-existing-successful $(ASV) $(COMMITS)
 	$(BIN)/pybench asv-page

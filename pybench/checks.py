@@ -201,6 +201,26 @@ def bags_in_pairs(loss: str, abnormal: Tensor, normal: Tensor, otherwise: str = 
     require(len(abnormal) == len(normal), f"bags for {loss}", rule, got, remedy)
 
 
+def snippet_features(loss: str, output: BagOutput) -> Tensor:
+    """Features (B, S, D) of the last layer.
+
+    Raises:
+        ValueError: no features, or not one for each snippet.
+        NotFiniteError: a NaN or infinite feature.
+    """
+    require(bool(output.features), f"features for {loss}", "given", "none")
+    features = widened(tuple(output.features.values())[-1])
+    require(
+        features.ndim == 3 and features.shape[:2] == output.scores.shape,
+        f"features for {loss}",
+        f"of shape {(*output.scores.shape, 'D')}",
+        tuple(features.shape),
+    )
+    if not features.detach().sum().isfinite():
+        refuse_not_finite("features", features, "bag")
+    return features
+
+
 def cell_boxes(output: BoxOutput, target: BoxTarget) -> tuple[Tensor, Tensor, Tensor]:
     """Predicted and true boxes (N, 4) and labels (N,), both boxes 0 on the background.
 

@@ -22,29 +22,34 @@ array([[0.33333333, 0.5       ]])
 ([[1, 0, 3, 2]], [7, 7])
 """
 
-from pybench._core import (
-    apply_cutmix,
-    average_precision,
-    bootstrap,
-    box_iou,
-    class_balanced_weights,
-    class_counts,
-    confusion_f1,
-    effective_number,
-    hard_negatives,
-    kernel_sources,
-    mean_average_precision,
-    nms,
-    philox,
-    plan_cutmix,
-    pr_curve,
-    read_images,
-    roc_auc,
-    shuffle,
-    soft_nms,
-    stream_key,
-    weighted_choice,
-)
+from pybench.missing import unloadable
+
+try:
+    from pybench._core import (
+        apply_cutmix,
+        average_precision,
+        bootstrap,
+        box_iou,
+        class_balanced_weights,
+        class_counts,
+        confusion_f1,
+        effective_number,
+        hard_negatives,
+        kernel_sources,
+        mean_average_precision,
+        nms,
+        philox,
+        plan_cutmix,
+        pr_curve,
+        read_images,
+        roc_auc,
+        shuffle,
+        soft_nms,
+        stream_key,
+        weighted_choice,
+    )
+except ImportError as error:
+    raise unloadable(error) from error
 
 __all__ = [
     "apply_cutmix",

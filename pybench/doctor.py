@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pybench.missing import unloadable
+
 APT = (
     "apt-get install -y --no-install-recommends pkg-config libclang-dev "
     "libavcodec-dev libavformat-dev libavutil-dev libswscale-dev ffmpeg chromium valgrind"
@@ -51,7 +53,7 @@ def _core() -> tuple[str, str, str]:
     try:
         from pybench import _core
     except ImportError as error:
-        return "pybench._core", "missing", f"{error}; run: make build"
+        return "pybench._core", "missing", str(unloadable(error))
     libraries = ", ".join(f"{name} {of}" for name, of in _core.video_libraries().items())
     if not libraries:
         return "pybench._core", "missing", f"built without FFmpeg; as root: {APT}; then: make build"

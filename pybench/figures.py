@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pybench.losses import loss, losses
+from pybench.losses import PreparedLoss, loss, losses
 from pybench.registry import parameters
 from pybench.report.markup import Markup, el
 from pybench.types import BagOutput, BagTarget, LossContext
@@ -52,11 +52,7 @@ def figure(name: str) -> Figure | None:
     """Draw a loss; None where a parameter has no default."""
     if dataclasses.MISSING in parameters(losses[name]).values():
         return None
-    variable, generator = _variable(name), torch.Generator().manual_seed(0)
-    context = LossContext(counts=(50, 50), feature_dims=(3,), generator=generator)
-    fn = loss(name).prepare(context)
-    for module in fn.modules():
-        module.eval()  # one point of a curve must not change the next
+    variable, fn = _variable(name), _prepared(name)
     values, gradients = [], []
     for x in variable.xs:
         shift = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -65,6 +61,15 @@ def figure(name: str) -> Figure | None:
         values.append(float(value.detach()))
         gradients.append(abs(float(gradient)))
     return Figure(_svg(name, variable, values, gradients), variable.about)
+
+
+def _prepared(name: str) -> PreparedLoss:
+    generator = torch.Generator().manual_seed(0)
+    context = LossContext(counts=(50, 50), feature_dims=(3,), generator=generator)
+    fn = loss(name).prepare(context)
+    for module in fn.modules():
+        module.eval()  # one point of a curve must not change the next
+    return fn
 
 
 def _variable(name: str) -> Variable:
@@ -76,14 +81,14 @@ def _variable(name: str) -> Variable:
     if criterion.reads == "bags":
         return MARGIN
     if criterion.reads == "boxes":
-        return OBJECT if _reads_scores(name) else OVERLAP
-    return CHANCE
+        return OBJECT if _changes(name, OBJECT) else OVERLAP
+    return CHANCE if _changes(name, CHANCE) else RIVALS
 
 
-def _reads_scores(name: str) -> bool:
-    """Whether a loss of boxes changes with the score of a cell."""
-    fn, one = loss(name).prepare(LossContext()), torch.zeros((), dtype=torch.float64)
-    first, second = (fn(*OBJECT.at(x, one)).mean() for x in (0.25, 0.5))
+def _changes(name: str, variable: Variable) -> bool:
+    """Whether a loss is another at another value: one of boxes may not read the scores of cells."""
+    fn, zero = _prepared(name), torch.zeros((), dtype=torch.float64)
+    first, second = (fn(*variable.at(x, zero), progress=1.0).mean() for x in (0.25, 0.5))
     return bool(first != second)
 
 
@@ -96,6 +101,11 @@ def _classes(chance: float, shift: Tensor) -> tuple[Any, Any]:
     return (logits, torch.ones(1, 3, dtype=torch.float64)), torch.tensor([0])
 
 
+def _rivals(chance: float, shift: Tensor) -> tuple[Any, Any]:
+    logits = _tensor([chance, 1 - chance], [1 - chance, chance]).log()
+    return logits + shift * torch.eye(2, dtype=torch.float64), torch.tensor([0, 1])
+
+
 def _head(cosine: float, shift: Tensor) -> tuple[Any, Any]:
     return _tensor([cosine, 0.0]) + shift * _tensor([1.0, 0.0]), torch.tensor([0])
 
@@ -103,7 +113,7 @@ def _head(cosine: float, shift: Tensor) -> tuple[Any, Any]:
 def _bags(margin: float, shift: Tensor) -> tuple[Any, Any]:
     tops = _tensor([(1 + margin) / 2], [(1 - margin) / 2]) + shift * _tensor([1.0], [0.0])
     scores = tops.expand(-1, SNIPPETS)
-    features = torch.full((2, SNIPPETS, 1), 50.0, dtype=torch.float64)
+    features = _tensor([50.0, 0.0, 0.0]).expand(2, SNIPPETS, -1)
     output = BagOutput(scores, scores.unsqueeze(-1), {"snippet": features})
     return output, BagTarget(torch.tensor([0, 1]), normal=1)
 
@@ -138,6 +148,14 @@ CHANCE = Variable(
     "of its gradient with respect to the true class's logit.",
     CHANCES,
     _classes,
+)
+RIVALS = Variable(
+    "probability of the true class",
+    "One sample of each of two classes of equal size, against the probability of the true class, "
+    "the same for both: the loss, and the size of its gradient with respect to the true classes' "
+    "logits.",
+    CHANCES,
+    _rivals,
 )
 COSINE = Variable(
     "cosine of the true class",

@@ -340,11 +340,16 @@ def _canonical(registry: Registry[Any], spec: str) -> str:
 def _expand(specs: Sequence[str], registry: Registry[Any]) -> list[str]:
     if specs != EVERY:
         return list(specs)
-    # What compares samples trains no classifier: on its own it would be ranked by an untrained one.
-    return [
-        f"ce + {name}" if getattr(registry[name], "compares_samples", False) else name
-        for name in registry
-    ]
+    return [f"ce + {name}" if _trains_no_classifier(registry[name]) else name for name in registry]
+
+
+def _trains_no_classifier(component: type[Any]) -> bool:
+    """Whether a loss only compares samples: on its own it would be ranked by a network untrained.
+
+    One that does more says so with ``trains_classifier``.
+    """
+    compares: bool = getattr(component, "compares_samples", False)
+    return compares and not getattr(component, "trains_classifier", False)
 
 
 def device_name(wanted: str | None) -> str:

@@ -16,6 +16,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils import deterministic
 
 from pybench import seeds
 from pybench.bags import paired_plan
@@ -271,13 +272,17 @@ def _reproducible(budget: Budget) -> Iterator[None]:
     A GPU kernel without a deterministic form warns; on the CPU it would be an error.
     """
     threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    fill = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.set_num_threads(budget.threads)
+    # It writes every new tensor full of NaN first, to find readers of what nobody wrote.
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # Not use_deterministic_algorithms(): that imports the compiler, which takes seconds.
     torch.set_deterministic_debug_mode("error" if budget.device == "cpu" else "warn")
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+        deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
         torch.set_deterministic_debug_mode(mode)
 
 

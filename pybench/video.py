@@ -15,7 +15,12 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from pybench import _core
+from pybench.missing import unloadable
+
+try:
+    from pybench import _core
+except ImportError as error:
+    raise unloadable(error) from error
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Plan: TypeAlias = Literal["uniform", "middle", "stride", "segments", "random"]

@@ -23,7 +23,10 @@ from pybench.types import (
 CLASSES = 4
 COUNTS = (40, 20, 8, 3)
 
-NOT_BY_SAMPLE = {"balanced_contrastive", "supcon", "equalization_v2", "gcl"}
+NOT_BY_SAMPLE = {
+    *("balanced_contrastive", "supcon", "equalization_v2", "gcl"),
+    *("equalized_focal", "ghm", "lade", "paco", "smooth_ap"),
+}
 """Losses whose terms depend on the labels of the whole batch, or change from call to call."""
 
 
@@ -56,7 +59,7 @@ def example(
         return ClassOutput(leaf(scale * normal(6, CLASSES)), features), ClassTarget(labels)
     if kind == "bags":
         logits = normal(6, 5, 1) * scale
-        features = {"snippets": leaf(scale * normal(6, 5, 7))}
+        features = {"snippets": leaf(scale * normal(6, 5, 6))}
         # Scores near 0 and 1 as a saturated sigmoid gives them, yet leaves of their own.
         scores = leaf(logits.squeeze(-1).sigmoid())
         return (

@@ -77,7 +77,7 @@ def test_any_two_choices_meet():
 
 
 # The adapter table: what a loss reads decides where it cannot be used, and nothing else does.
-OF_BAGS = {"mil", "class_balanced_mil", "topk_mil", "rtfm"}
+OF_BAGS = {"mil", "class_balanced_mil", "topk_mil", "rtfm", "mgfn", "ur_dmu"}
 OF_BOXES = {
     *("smooth_l1", "balanced_l1", "giou", "diou", "ciou"),
     *("varifocal", "quality_focal", "f1_composite"),
@@ -95,7 +95,7 @@ def test_a_loss_is_refused_on_a_task_exactly_where_the_adapter_table_says_so(tas
     refused = {name for name, reason in found.items() if reason}
     known = {"classes": OF_BAGS | OF_BOXES, "bags": OF_BOXES, "boxes": OF_BAGS}
     assert refused == known[meta.kind]
-    assert len(refused) == {"classes": 12, "bags": 8, "boxes": 4}[meta.kind]
+    assert len(refused) == {"classes": 14, "bags": 8, "boxes": 6}[meta.kind]
     assert all(reason.startswith("n/a: ") for reason in found.values() if reason)
 
 

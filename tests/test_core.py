@@ -7,6 +7,7 @@ import inspect
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -598,6 +599,21 @@ def test_nonsense_is_refused_without_a_panic(
 
 def test_the_extension_and_the_package_are_of_one_version() -> None:
     assert _core.__version__ == version("pybench")
+
+
+@pytest.mark.parametrize("module", ["core", "video"])
+def test_without_the_extension_an_import_says_what_to_do(module: str, tmp_path: Path) -> None:
+    package = Path(core.__file__).parent
+    (tmp_path / "pybench").mkdir()
+    for name in ("__init__.py", "missing.py", f"{module}.py"):
+        shutil.copy(package / name, tmp_path / "pybench")
+    script = (
+        f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n"
+        f"try:\n import pybench.{module}\nexcept ImportError as error:\n print(error)"
+    )
+    said = run_python(script)
+    assert said.startswith("pybench._core must be loadable, got ")
+    assert said.rstrip().endswith("; run: make build")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ SPECS = [
     "drw(loss=focal(gamma=0.5), at=0, beta=0.9)",
     "equalization(lam=0.5, threshold=0.2)",
     "equalization_v2(gamma=0, mu=0)",
+    "equalized_focal(gamma=0.5, scale=1, alpha=-1)",
     "balanced_l1(alpha=1, gamma=2, beta=3)",
     "class_balanced_mil(pairing='all_pairs', beta=1, normalise='none')",
     "f1_composite(combine='uncertainty', f1_scope='joint', box='huber')",
@@ -50,19 +51,26 @@ SPECS = [
     "focal_sigmoid(gamma=0.5, alpha=-1)",
     "focal_sigmoid(gamma=5, alpha=0.7)",
     "gcl(noise=0)",
+    "ghm(bins=1)",
+    "ghm(bins=4, momentum=0)",
     "influence_balanced(at=0)",
+    "lade(alpha=1, penalty=2)",
     "label_aware_smoothing(head=1, tail=0, shape='convex')",
     "ldam(max_margin=2, scale=5)",
     "logit_adjustment(tau=5)",
     "mean_false_error(squared=True)",
+    "mgfn(k=1, margin=2, weight=1)",
     "mil(pairing='all_pairs', sparsity='l1')",
+    "paco(alpha=1, temperature=0.01)",
     "poly1(epsilon=-0.5)",
     "quality_focal(beta=0)",
     "seesaw(p=0.5, q=0)",
     "seesaw(p=5, q=5)",
     "smooth_l1(form='huber', delta=2)",
     "smooth_l1(form='literal', delta=0.5)",
+    "smooth_ap(temperature=0.3)",
     "supcon(temperature=0.01)",
+    "ur_dmu(k=2, size=20, memory=1, triplet=1, margin=0.5)",
     "varifocal(gamma=0.5)",
     "vector_scaling(gamma=5, tau=5)",
     "weighted_ce(weights='effective:0.9', mean='weights')",
@@ -71,6 +79,7 @@ SPECS = [
 SHIFT_INVARIANT = {
     "asl_single_label",
     "asl_softmax_ovr",
+    "auc_margin",
     "balanced_softmax",
     "ce",
     "focal",
@@ -89,7 +98,10 @@ RANDOM = {"gcl"}
 # A factor of theirs is a constant for the gradient: golden gradients take this test's place.
 DETACHED = {"seesaw", "seesaw(p=5, q=5)", "influence_balanced(at=0)"}
 # To these -1 means something.
-MAY_BE_MINUS_ONE = {("focal_sigmoid", "alpha"), ("poly1", "epsilon")}
+MAY_BE_MINUS_ONE = {
+    *(("focal_sigmoid", "alpha"), ("equalized_focal", "alpha")),
+    ("poly1", "epsilon"),
+}
 CONSTANTS = {"ciou": {"boxes"}, "quality_focal": {"boxes"}, "varifocal": {"boxes"}}
 """What a loss, or a factor of it, takes as given: the gradient is not that of the terms there."""
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "losses.json").read_text())

@@ -163,3 +163,4 @@ def test_every_loss_that_only_compares_samples_stands_beside_cross_entropy() -> 
     found = set(names(every))
     assert {"ce + supcon", "ce + balanced_contrastive", "ce + feature_similarity"} < found
     assert not {"supcon", "balanced_contrastive", "feature_similarity"} & found
+    assert "paco" in found and "ce + paco" not in found

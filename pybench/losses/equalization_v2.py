@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import logsigmoid, one_hot
 
 from pybench import checks
+from pybench.losses._gradient_sums import GradientSums
 from pybench.types import ClassOutput, ClassTarget, Kind, LossContext, LossFn, Need
-
-TINY = 1e-10
 
 
 @dataclass(frozen=True)
@@ -68,22 +67,13 @@ class EqualizationV2:
 
     def prepare(self, context: LossContext) -> LossFn:
         """Return a module that adds up the gradients of each class."""
-        classes = context.num_classes or 0
-        remedy = "pass LossContext(num_classes=...)"
-        checks.require(classes > 0, "num_classes", "known for equalization_v2", None, remedy)
-        return _GradientBalance(self, classes, context.device)
+        return _GradientBalance(self, context)
 
 
-class _GradientBalance(nn.Module):
-    positive: Tensor
-    negative: Tensor
-
-    def __init__(self, config: EqualizationV2, classes: int, device: str) -> None:
-        super().__init__()
+class _GradientBalance(GradientSums):
+    def __init__(self, config: EqualizationV2, context: LossContext) -> None:
+        super().__init__("equalization_v2", context)
         self.config = config
-        for name in ("positive", "negative"):
-            zeros = torch.zeros(classes, dtype=torch.float64, device=device)
-            self.register_buffer(name, zeros)
 
     def forward(self, output: ClassOutput, target: ClassTarget, *, progress: float = 0.0) -> Tensor:
         logits, labels = checks.hard_classes(
@@ -92,15 +82,11 @@ class _GradientBalance(nn.Module):
         is_label = one_hot(labels, logits.shape[1]).bool()
         signed = torch.where(is_label, logits, -logits)
         weight = torch.where(is_label, *self._factors()).to(logits.dtype)
-        if self.training:
-            pull = (weight * torch.sigmoid(-signed.detach())).double()
-            self.positive += (pull * is_label).sum(0)
-            self.negative += (pull * ~is_label).sum(0)
+        self.add(weight * torch.sigmoid(-signed), is_label)
         return -(weight * logsigmoid(signed)).sum(1)
 
     def _factors(self) -> tuple[Tensor, Tensor]:
         """(C,) factors of a class as the label and as another class."""
-        ratio = self.positive / self.negative.clamp(min=TINY)
-        balance = torch.sigmoid(self.config.gamma * (ratio - self.config.mu))
+        balance = torch.sigmoid(self.config.gamma * (self.ratio(0.0) - self.config.mu))
         spared = torch.where(self.negative > 0, balance, 1.0)
         return 1 + self.config.alpha * (1 - spared), spared

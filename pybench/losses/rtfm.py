@@ -73,7 +73,7 @@ class Rtfm:
     def __call__(self, output: BagOutput, target: BagTarget, *, progress: float = 0.0) -> Tensor:
         """Terms (P,)."""
         checks.bags_in_pairs("rtfm", *checks.bag_scores("rtfm", output, target)[:2])
-        scores, features = checks.widened(output.scores), _snippets(output)
+        scores, features = checks.widened(output.scores), checks.snippet_features("rtfm", output)
         checks.require(
             self.k <= scores.shape[1], "k", f"at most {scores.shape[1]} snippets", self.k
         )
@@ -85,18 +85,3 @@ class Rtfm:
         spread: Tensor = (self.margin - length[abnormal]).abs() + length[~abnormal]
         halves = torch.stack([entropy[abnormal], entropy[~abnormal]]).mean(0)
         return halves + self.alpha * spread.square()
-
-
-def _snippets(output: BagOutput) -> Tensor:
-    """Features (B, S, D) of the last layer, finite."""
-    checks.require(bool(output.features), "features for rtfm", "given", "none")
-    features = checks.widened(tuple(output.features.values())[-1])
-    checks.require(
-        features.ndim == 3 and features.shape[:2] == output.scores.shape,
-        "features for rtfm",
-        f"of shape {(*output.scores.shape, 'D')}",
-        tuple(features.shape),
-    )
-    if not features.detach().sum().isfinite():
-        checks.refuse_not_finite("features", features, "bag")
-    return features

@@ -21,7 +21,7 @@ class Brier(ProbabilityMetric):
         without.
     Raises: ValueError for shapes, labels out of range or rows that are no probabilities.
     Source: Brier: Verification of Forecasts Expressed in Terms of Probability, Monthly Weather
-        Review 1950, eq. (2).
+        Review 1950.
 
     Example:
         >>> Brier()([0, 1], [[0.5, 0.5], [0.0, 1.0]], classes=["deer", "boar"])
@@ -31,7 +31,7 @@ class Brier(ProbabilityMetric):
     unit: ClassVar[str] = "squared error"
     source: ClassVar[str] = (
         "Brier: Verification of Forecasts Expressed in Terms of Probability, "
-        "Monthly Weather Review 1950, eq. (2)"
+        "Monthly Weather Review 1950"
     )
 
     def score(self, data: Scored) -> dict[str, Score]:

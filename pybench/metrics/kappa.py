@@ -20,7 +20,7 @@ class Kappa(ClassMetric):
     Inputs: truth (N,) labels in [0, C); scores (N, C), of which the largest is the prediction.
     Returns: the overall value; None without samples, or when both are of one class throughout.
     Raises: ValueError for shapes, labels out of range or scores that are not finite.
-    Source: Cohen: A Coefficient of Agreement for Nominal Scales, 1960, eq. (1).
+    Source: Cohen: A Coefficient of Agreement for Nominal Scales, 1960.
 
     Example:
         >>> Kappa()([0, 0, 1, 1], [[2, 1], [1, 2], [1, 2], [1, 2]])  # (3/4 - 1/2) / (1 - 1/2)
@@ -30,7 +30,7 @@ class Kappa(ClassMetric):
     unit: ClassVar[str] = "agreement"
     source: ClassVar[str] = (
         "Cohen: A Coefficient of Agreement for Nominal Scales, "
-        "Educational and Psychological Measurement 1960, eq. (1)"
+        "Educational and Psychological Measurement 1960"
     )
 
     def score(self, data: Scored) -> dict[str, Score]:

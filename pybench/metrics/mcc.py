@@ -21,7 +21,7 @@ class Mcc(ClassMetric):
         one class.
     Raises: ValueError for shapes, labels out of range or scores that are not finite.
     Source: Gorodkin: Comparing Two K-category Assignments by a K-category Correlation Coefficient,
-        Computational Biology and Chemistry 2004, eq. (8).
+        Computational Biology and Chemistry 2004.
 
     Example:
         >>> Mcc()([0, 0, 1], [[2, 1], [1, 2], [1, 2]], classes=["deer", "boar"])
@@ -31,7 +31,7 @@ class Mcc(ClassMetric):
     unit: ClassVar[str] = "correlation"
     source: ClassVar[str] = (
         "Gorodkin: Comparing Two K-category Assignments by a K-category Correlation Coefficient, "
-        "Computational Biology and Chemistry 2004, eq. (8)"
+        "Computational Biology and Chemistry 2004"
     )
 
     def score(self, data: Scored) -> dict[str, Score]:

@@ -27,7 +27,7 @@ class EffectiveNumber:
     Returns: N draws. The second and later draws of a sample in an epoch are copies.
     Raises: ValueError if there is no sample, or beta is out of range.
     Source: Cui, Jia, Lin, Song, Belongie: Class-Balanced Loss Based on Effective Number of
-        Samples, CVPR 2019, eq. (3) and (4), as sampling instead of weighting.
+        Samples, CVPR 2019, eq. (2) and (6), as sampling instead of weighting.
 
     Example:
         >>> import numpy as np

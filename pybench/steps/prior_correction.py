@@ -31,7 +31,7 @@ class PriorCorrection:
     Returns: predictions with corrected logits. A class that was never drawn keeps its logit.
     Raises: ValueError if no class was drawn.
     Source: Saerens, Latinne, Decaestecker: Adjusting the Outputs of a Classifier to New a Priori
-        Probabilities, Neural Computation 2002, eq. (2.4).
+        Probabilities, Neural Computation 2002.
     Deviations: none.
 
     Example:
@@ -50,7 +50,7 @@ class PriorCorrection:
     kinds: ClassVar[frozenset[Kind]] = frozenset({"classes"})
     source: ClassVar[str] = (
         "Saerens, Latinne, Decaestecker: Adjusting the Outputs of a Classifier to New a Priori "
-        "Probabilities, Neural Computation 2002, eq. (2.4)"
+        "Probabilities, Neural Computation 2002"
     )
 
     def apply(self, finished: Finished) -> pl.DataFrame:

@@ -558,131 +558,156 @@ pub fn apply_cutmix<T: Pixel>(
     let backgrounds = objects
         .map(|(corners, offsets)| backgrounds(images, shape, corners, offsets, interrupt))
         .transpose()?;
-    let read = |images: &[T], number: usize| {
-        let paste = &pastes[number];
-        let donor = &images[paste.donor * shape.image()..][..shape.image()];
-        let [x1, y1, x2, y2] = paste.source.map(|edge| edge as usize);
-        let mut patch = Vec::with_capacity((y2 - y1) * (x2 - x1) * shape.channels);
-        for row in shape.rows(paste.source) {
-            patch.extend_from_slice(&donor[row]);
-        }
-        if let Some(means) = &backgrounds {
-            let mean = |image: usize| &means[image * shape.channels..][..shape.channels];
-            for pixel in patch.chunks_mut(shape.channels) {
-                let means = mean(paste.image).iter().zip(mean(paste.donor));
-                for (value, (to, from)) in pixel.iter_mut().zip(means) {
-                    *value = T::nearest((*value).into() + to - from);
-                }
-            }
-        }
-        patch
-    };
+    let targets = Targets::new(pastes, shape.images);
     let elements = pasted(pastes, shape.channels);
-    let mut order: Vec<usize> = (0..pastes.len()).collect();
-    order.sort_by_key(|&number| pastes[number].image);
-    let targets = Targets {
-        pastes,
-        order: &order,
+    let parallel = elements > BLOCK;
+    // Images are changed batch by batch: what is read from outside a batch goes straight to its
+    // target. Only what was changed before, or changes meanwhile, is read first of all.
+    let batch = if parallel {
+        shape.images.div_ceil(BATCHES).max(SIDE_BY_SIDE)
+    } else {
+        1
     };
-    // Images are changed batch by batch, so that patches are written while the caches have them.
-    // First of all, what an earlier batch will paste over is read.
-    let batches = targets.batches(shape.channels);
-    let mut starts = vec![0; pastes.len()];
-    for batch in &batches {
-        for &number in *batch {
-            starts[number] = pastes[batch[0]].image;
+    let mut early = Offsets::default();
+    for (number, paste) in pastes.iter().enumerate() {
+        let first = paste.image - paste.image % batch;
+        let at_once = (first..first + batch).contains(&paste.donor);
+        let lost = at_once || paste.donor < first && targets.touch(paste);
+        let patch = &pastes[number..number + usize::from(lost)];
+        early.push(early.items() + pasted(patch, shape.channels));
+    }
+    // One buffer, for an allocator gives it again from call to call, and pages with it.
+    let mut patches = vec![T::default(); early.items()];
+    let mut rest = &mut patches[..];
+    let mut reads = Vec::new();
+    for (number, paste) in pastes.iter().enumerate() {
+        let (patch, after) = rest.split_at_mut(early.of(number).len());
+        rest = after;
+        if !patch.is_empty() {
+            reads.push((paste, patch));
         }
     }
-    let mut saved = map_items(pastes.len(), elements, interrupt, |number| {
-        let lost = pastes[number].donor < starts[number] && targets.touch(&pastes[number]);
-        Ok(lost.then(|| read(images, number)))
-    })?;
-    for batch in batches {
-        let elements = elements.min(BATCH);
-        let fresh = map_items(batch.len(), elements, interrupt, |place| {
-            let number = batch[place];
-            Ok(saved[number].is_none().then(|| read(images, number)))
-        })?;
-        let patches = batch.iter().zip(fresh);
-        let patches: Vec<(&Paste, Vec<T>)> = patches
-            .filter_map(|(&number, fresh)| Some((&pastes[number], fresh.or(saved[number].take())?)))
-            .collect();
-        write(images, shape, &patches, elements);
+    let read = |(paste, patch): (&Paste, &mut [T])| {
+        interrupt.check()?;
+        let donor = &images[paste.donor * shape.image()..][..shape.image()];
+        let width = (paste.source[2] - paste.source[0]) as usize * shape.channels;
+        for (values, row) in patch.chunks_mut(width).zip(shape.rows(paste.source)) {
+            values.copy_from_slice(&donor[row]);
+        }
+        Ok(())
+    };
+    if parallel {
+        reads.into_par_iter().try_for_each(read)?;
+    } else {
+        reads.into_iter().try_for_each(read)?;
+    }
+    for first in (0..shape.images).step_by(batch) {
+        let (before, rest) = images.split_at_mut(first * shape.image());
+        let middle = (batch * shape.image()).min(rest.len());
+        let (changed, after) = rest.split_at_mut(middle);
+        let change = |(number, image): (usize, &mut [T])| {
+            interrupt.check()?;
+            for &number in targets.of(first + number) {
+                let paste = &pastes[number];
+                let means = backgrounds.as_ref().map(|means| {
+                    [paste.image, paste.donor]
+                        .map(|of| &means[of * shape.channels..][..shape.channels])
+                });
+                let targets = shape.rows(paste.target);
+                let patch = &patches[early.of(number)];
+                if patch.is_empty() {
+                    let start = paste.donor * shape.image();
+                    let donor = match start.checked_sub(before.len() + middle) {
+                        Some(start) => &after[start..],
+                        None => &before[start..],
+                    };
+                    for (row, source) in targets.zip(shape.rows(paste.source)) {
+                        put(&mut image[row], &donor[source], means);
+                    }
+                } else {
+                    let width = (paste.target[2] - paste.target[0]) as usize * shape.channels;
+                    for (row, values) in targets.zip(patch.chunks(width)) {
+                        put(&mut image[row], values, means);
+                    }
+                }
+            }
+            Ok(())
+        };
+        if parallel {
+            let images = changed.par_chunks_mut(shape.image()).enumerate();
+            images.try_for_each(change)?;
+        } else {
+            let mut images = changed.chunks_mut(shape.image()).enumerate();
+            images.try_for_each(change)?;
+        }
     }
     Ok(())
 }
 
-/// Elements that are read before they are written: a part of the second-level caches.
-const BATCH: usize = 1 << 19;
+/// Batches that many images are cut into: the more, the fewer patches have their donor in the same
+/// batch, and the fewer images are changed side by side.
+const BATCHES: usize = 32;
+/// Images of a batch, at least.
+const SIDE_BY_SIDE: usize = 8;
 
-/// Writes patches into their images, which they are ordered by.
-fn write<T: Pixel>(images: &mut [T], shape: Shape, patches: &[(&Paste, Vec<T>)], elements: usize) {
-    let (mut rest, mut next) = (images, 0);
-    let mut work = Vec::new();
-    // The pastes of one image overlap, so they are written in their order by one thread.
-    for group in patches.chunk_by(|(a, _), (b, _)| a.image == b.image) {
-        let image = group[0].0.image;
-        let (one, after) = rest
-            .split_at_mut((image - next) * shape.image())
-            .1
-            .split_at_mut(shape.image());
-        (rest, next) = (after, image + 1);
-        work.push((group, one));
-    }
-    let write = |(group, image): (&[(&Paste, Vec<T>)], &mut [T])| {
-        for (paste, patch) in group {
-            let width = (paste.target[2] - paste.target[0]) as usize * shape.channels;
-            for (row, values) in shape.rows(paste.target).zip(patch.chunks(width)) {
-                image[row].copy_from_slice(values);
-            }
-        }
+/// Writes values, shifted from the second of two means by channel to the first.
+fn put<T: Pixel>(row: &mut [T], values: &[T], means: Option<[&[f64]; 2]>) {
+    let Some([to, from]) = means else {
+        row.copy_from_slice(values);
+        return;
     };
-    if elements <= BLOCK {
-        work.into_iter().for_each(write);
-    } else {
-        work.into_par_iter().for_each(write);
+    let pixels = row.chunks_mut(to.len()).zip(values.chunks(to.len()));
+    for (pixel, values) in pixels {
+        for ((number, &value), (to, from)) in pixel.iter_mut().zip(values).zip(to.iter().zip(from))
+        {
+            *number = T::nearest(value.into() + to - from);
+        }
     }
 }
 
-/// Pastes ordered by the image that they change.
+/// Pastes by the image that they change.
 struct Targets<'a> {
     pastes: &'a [Paste],
-    order: &'a [usize],
+    order: Vec<usize>,
+    /// Where in the order those of each image start.
+    starts: Vec<usize>,
 }
 
 impl<'a> Targets<'a> {
-    /// Runs of pastes that together write about `BATCH` elements; those of one image stay together.
-    fn batches(&self, channels: usize) -> Vec<&'a [usize]> {
-        let (mut size, mut image) = (0, 0);
-        let mut cuts = vec![0];
-        for (place, &number) in self.order.iter().enumerate() {
-            if size >= BATCH && self.pastes[number].image != image {
-                cuts.push(place);
-                size = 0;
-            }
-            image = self.pastes[number].image;
-            size += pasted(&self.pastes[number..=number], channels);
+    fn new(pastes: &'a [Paste], images: usize) -> Self {
+        let mut starts = vec![0; images + 1];
+        for paste in pastes {
+            starts[paste.image] += 1;
         }
-        cuts.push(self.order.len());
-        cuts.windows(2)
-            .map(|cut| &self.order[cut[0]..cut[1]])
-            .collect()
+        let mut end = 0;
+        for start in &mut starts {
+            end += *start;
+            *start = end;
+        }
+        // Going backwards, pastes of one image keep their order.
+        let mut order = vec![0; pastes.len()];
+        for (number, paste) in pastes.iter().enumerate().rev() {
+            starts[paste.image] -= 1;
+            order[starts[paste.image]] = number;
+        }
+        Self {
+            pastes,
+            order,
+            starts,
+        }
+    }
+
+    fn of(&self, image: usize) -> &[usize] {
+        &self.order[self.starts[image]..self.starts[image + 1]]
     }
 
     /// Whether any paste into the donor of one changes what that one takes from there.
     fn touch(&self, paste: &Paste) -> bool {
-        let image = |&number: &usize| self.pastes[number].image;
-        let start = self
-            .order
-            .partition_point(|number| image(number) < paste.donor);
         let [x1, y1, x2, y2] = paste.source;
-        self.order[start..]
-            .iter()
-            .take_while(|number| image(number) == paste.donor)
-            .any(|&number| {
-                let of = self.pastes[number].target;
-                x1 < of[2] && of[0] < x2 && y1 < of[3] && of[1] < y2
-            })
+        self.of(paste.donor).iter().any(|&number| {
+            let of = self.pastes[number].target;
+            x1 < of[2] && of[0] < x2 && y1 < of[3] && of[1] < y2
+        })
     }
 }
 

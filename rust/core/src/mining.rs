@@ -97,16 +97,27 @@ struct Row<'a, T> {
     negative: &'a [u8],
 }
 
-/// Losses looked at to guess how large the hardest are.
+/// Losses looked at to guess how large the hardest are: so many, of a short row one in `SPARSE`.
 const SAMPLE: usize = 2048;
+const SPARSE: usize = 16;
+/// Losses of a row that is gathered whole: guessing would cost more than it saves.
+const SHORT: usize = 2048;
+/// Losses whose comparisons become the bits of one word.
+const WORD: usize = 64;
+/// Candidates among which the right ones are picked before these are sorted.
+const PICKED: usize = 1 << 12;
 
 impl<T: Real> Row<'_, T> {
     fn wanted(&self, wanted: Wanted) -> usize {
         match wanted {
             Wanted::Number(number) => number,
             Wanted::Ratio { ratio, least } => {
-                let positive = |mark: &u8| usize::from(*mark == 0);
-                let positives: usize = self.negative.iter().map(positive).sum();
+                // Sums of bytes are what the compiler makes the widest vectors of.
+                let parts = self.negative.chunks(u8::MAX.into());
+                let positives: usize = parts
+                    .map(|marks| marks.iter().map(|&mark| u8::from(mark == 0)).sum::<u8>())
+                    .map(usize::from)
+                    .sum();
                 ((ratio * positives as f64) as usize).max(least)
             }
         }
@@ -120,31 +131,33 @@ impl<T: Real> Row<'_, T> {
         if found.len() < k {
             found = self.from(None, interrupt)?;
         }
-        // Sorting a few too many costs less than picking the right ones first.
-        if found.len() / 2 > k {
-            found.select_nth_unstable(k - 1);
-            found.truncate(k);
-            found.sort_unstable();
-        } else {
+        if found.len() > PICKED {
             sort_by_rank(&mut found, interrupt)?;
-            found.truncate(k);
+        } else {
+            if found.len() > k {
+                found.select_nth_unstable(k);
+                found.truncate(k);
+            }
+            found.sort_unstable();
         }
+        found.truncate(k);
         Ok(found.into_iter().map(|item| item.tag() as i64).collect())
     }
 
     /// A loss that a few more than k negatives most likely reach; none where all may be needed.
     fn guess(&self, k: usize) -> Option<T> {
         let len = self.losses.len();
-        if len <= 4 * SAMPLE {
+        if len <= SHORT {
             return None;
         }
+        let step = (len / SAMPLE).max(SPARSE);
         let mut sample: Vec<u64> = (0..len)
-            .step_by(len / SAMPLE)
+            .step_by(step)
             .filter(|&index| self.negative[index] != 0)
             .map(|index| rank(self.losses[index]))
             .collect();
         // Four standard deviations of what a random sample would hold, and a little more.
-        let expected = k as f64 * SAMPLE as f64 / len as f64;
+        let expected = k as f64 / step as f64;
         let place = (expected + 4.0 * expected.sqrt() + 4.0) as usize;
         if place >= sample.len() {
             return None;
@@ -153,15 +166,21 @@ impl<T: Real> Row<'_, T> {
         Some(T::of_rank(least))
     }
 
-    /// The negatives of at least this loss, and those not finite, by index.
+    /// The negatives of at least this loss, and those that are NaN, by index.
     fn from<P: Packed>(&self, least: Option<T>, interrupt: &Interrupt) -> Result<Vec<P>, Error> {
         let collect = |(block, (losses, negative)): (usize, (&[T], &[u8]))| {
             interrupt.check()?;
             let mut found = Vec::new();
-            for (index, (&loss, &mark)) in (block * BLOCK..).zip(losses.iter().zip(negative)) {
-                let hard = least.is_none_or(|least| loss >= least || !loss.is_finite());
-                if mark != 0 && hard {
-                    found.push(P::pack(rank(loss), index as u64));
+            let words = losses.chunks(WORD).zip(negative.chunks(WORD));
+            for (start, (losses, negative)) in (block * BLOCK..).step_by(WORD).zip(words) {
+                let mut hard = match least {
+                    Some(least) => bits(losses, negative, |loss| reaches(loss, least)),
+                    None => bits(losses, negative, |_| true),
+                };
+                while hard != 0 {
+                    let place = hard.trailing_zeros() as usize;
+                    found.push(P::pack(rank(losses[place]), (start + place) as u64));
+                    hard &= hard - 1;
                 }
             }
             Ok(found)
@@ -178,6 +197,31 @@ impl<T: Real> Row<'_, T> {
             .collect();
         blocks.map(|blocks| blocks.concat())
     }
+}
+
+/// Whether a loss is as hard as another one; NaN is harder than any number.
+#[expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN is less than nothing")]
+fn reaches<T: Real>(loss: T, least: T) -> bool {
+    !(loss < least)
+}
+
+/// Which losses are those of hard negatives, the first one in the lowest bit.
+///
+/// All are compared before any is branched at: the compiler uses vectors, and bytes of 0 or 1 move
+/// together by one multiplication.
+fn bits<T: Real>(losses: &[T], negative: &[u8], is_hard: impl Fn(T) -> bool) -> u64 {
+    let mut hard = [0; WORD];
+    for (hard, (&loss, &mark)) in hard.iter_mut().zip(losses.iter().zip(negative)) {
+        *hard = u8::from((mark != 0) & is_hard(loss));
+    }
+    let bytes = hard.chunks_exact(8).rev().map(|eight| {
+        let eight = eight
+            .iter()
+            .rev()
+            .fold(0, |word, &one| word << 8 | u64::from(one));
+        eight.wrapping_mul(0x0102_0408_1020_4080) >> 56
+    });
+    bytes.fold(0, |word, byte| word << 8 | byte)
 }
 
 /// No number has rank 0, so that NaN can.
