@@ -419,12 +419,12 @@ impl Drop for Demuxer<'_> {
 /// The signs that [`Stream::matrix`] holds, of a display matrix; up to a degree is taken as none.
 pub(crate) fn signs(m: [i32; 9]) -> Option<[i8; 4]> {
     const DEGREES_OF_RADIAN: i64 = 57;
-    let [a, b, c, d] = [m[0], m[1], m[3], m[4]].map(|entry| i64::from(entry).abs());
+    let size = |place: usize| i64::from(m[place]).abs();
     let oblique = |x: i64, y: i64| x.min(y) * DEGREES_OF_RADIAN > x.max(y);
     let sign = |v: i32| if v < 0 { -1 } else { 1 };
-    if oblique(a, b) || oblique(c, d) {
+    if oblique(size(0), size(1)) || oblique(size(3), size(4)) {
         None
-    } else if b + c > a + d {
+    } else if size(1) + size(3) > size(0) + size(4) {
         Some([0, sign(m[1]), sign(m[3]), 0])
     } else {
         Some([sign(m[0]), 0, 0, sign(m[4])])
