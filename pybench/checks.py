@@ -201,6 +201,11 @@ def bags_in_pairs(loss: str, abnormal: Tensor, normal: Tensor, otherwise: str = 
     require(len(abnormal) == len(normal), f"bags for {loss}", rule, got, remedy)
 
 
+def enough_snippets(k: int, scores: Tensor) -> None:
+    """Raise a ValueError unless bags (B, S) have k snippets."""
+    require(k <= scores.shape[1], "k", f"at most {scores.shape[1]} snippets", k)
+
+
 def snippet_features(loss: str, output: BagOutput) -> Tensor:
     """Features (B, S, D) of the last layer.
 

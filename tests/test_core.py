@@ -621,7 +621,7 @@ def test_without_the_extension_an_import_says_what_to_do(module: str, tmp_path: 
     [
         (
             ["philox", "shuffle", "stream_key", "weighted_choice"],
-            ["core/src/rng.rs", "core/src/work.rs", "py/src/rng.rs"],
+            ["core/src/deal.rs", "core/src/rng.rs", "core/src/work.rs", "py/src/rng.rs"],
         ),
         (
             ["class_balanced_weights", "class_counts", "effective_number"],

@@ -7,6 +7,7 @@ here, once, for all of them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -262,6 +263,7 @@ def loss(spec: str | Spec) -> WeightedSum:
     return WeightedSum(terms, str(parsed))
 
 
+@functools.cache
 def meaning(spec: str) -> Hashable:
     """What all spellings of a loss have in common; of one that is not there, its spec.
 

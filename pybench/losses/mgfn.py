@@ -77,9 +77,7 @@ class Mgfn:
         """Terms (B,)."""
         checks.bag_scores("mgfn", output, target)
         scores, features = checks.widened(output.scores), checks.snippet_features("mgfn", output)
-        checks.require(
-            self.k <= scores.shape[1], "k", f"at most {scores.shape[1]} snippets", self.k
-        )
+        checks.enough_snippets(self.k, scores)
         longest = features.norm(dim=2).topk(self.k, dim=1)
         abnormal = target.labels != target.normal
         entropy = bag_cross_entropy(scores.gather(1, longest.indices).mean(1), abnormal)

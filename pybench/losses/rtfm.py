@@ -74,9 +74,7 @@ class Rtfm:
         """Terms (P,)."""
         checks.bags_in_pairs("rtfm", *checks.bag_scores("rtfm", output, target)[:2])
         scores, features = checks.widened(output.scores), checks.snippet_features("rtfm", output)
-        checks.require(
-            self.k <= scores.shape[1], "k", f"at most {scores.shape[1]} snippets", self.k
-        )
+        checks.enough_snippets(self.k, scores)
         longest = features.detach().norm(dim=2).topk(self.k, dim=1).indices
         speaking = longest.unsqueeze(2).expand(-1, -1, features.shape[2])
         length = features.gather(1, speaking).mean(1).norm(dim=1)

@@ -59,9 +59,7 @@ class TopkMil:
         """Terms (B,)."""
         checks.bag_scores("topk_mil", output, target)
         scores = checks.widened(output.scores)
-        checks.require(
-            self.k <= scores.shape[1], "k", f"at most {scores.shape[1]} snippets", self.k
-        )
+        checks.enough_snippets(self.k, scores)
         strongest = scores.topk(self.k, dim=1).values.mean(1)
         return bag_cross_entropy(strongest, target.labels != target.normal)
 

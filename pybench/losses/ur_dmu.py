@@ -105,7 +105,7 @@ class _Memories(nn.Module):
         scores, features = checks.widened(output.scores), checks.snippet_features("ur_dmu", output)
         size, depth = self.units.shape[2], features.shape[2]
         checks.require(depth == size, "features", f"of size {size}", depth)
-        checks.require(k <= scores.shape[1], "k", f"at most {scores.shape[1]} snippets", k)
+        checks.enough_snippets(k, scores)
         is_abnormal = target.labels != target.normal
         entropy = bag_cross_entropy(scores.topk(k, dim=1).values.mean(1), is_abnormal)
         halves = torch.stack([entropy[is_abnormal], entropy[~is_abnormal]]).mean(0)

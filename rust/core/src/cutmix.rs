@@ -8,6 +8,7 @@ use std::str::FromStr;
 use rayon::prelude::*;
 
 use crate::boxes;
+use crate::deal::Dealt;
 use crate::error::Error;
 use crate::ragged::Offsets;
 use crate::rng::Philox;
@@ -665,40 +666,26 @@ fn put<T: Pixel>(row: &mut [T], values: &[T], means: Option<[&[f64]; 2]>) {
     }
 }
 
-/// Pastes by the image that they change.
+/// Pastes by the image that they change, those of one image in their order.
 struct Targets<'a> {
     pastes: &'a [Paste],
-    order: Vec<usize>,
-    /// Where in the order those of each image start.
-    starts: Vec<usize>,
+    numbers: Dealt<usize>,
 }
 
 impl<'a> Targets<'a> {
     fn new(pastes: &'a [Paste], images: usize) -> Self {
-        let mut starts = vec![0; images + 1];
-        for paste in pastes {
-            starts[paste.image] += 1;
-        }
-        let mut end = 0;
-        for start in &mut starts {
-            end += *start;
-            *start = end;
-        }
-        // Going backwards, pastes of one image keep their order.
-        let mut order = vec![0; pastes.len()];
-        for (number, paste) in pastes.iter().enumerate().rev() {
-            starts[paste.image] -= 1;
-            order[starts[paste.image]] = number;
-        }
+        let by_image = pastes
+            .iter()
+            .enumerate()
+            .map(|(number, paste)| (paste.image, number));
         Self {
             pastes,
-            order,
-            starts,
+            numbers: Dealt::new(by_image, images),
         }
     }
 
     fn of(&self, image: usize) -> &[usize] {
-        &self.order[self.starts[image]..self.starts[image + 1]]
+        self.numbers.run(image)
     }
 
     /// Whether any paste into the donor of one changes what that one takes from there.

@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod boxes;
 pub mod confusion;
 pub mod cutmix;
+pub mod deal;
 pub mod detection;
 pub mod error;
 pub mod mining;

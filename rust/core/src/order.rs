@@ -1,8 +1,9 @@
 //! Real numbers as integers of the same order, and sorting them in parallel.
 use rayon::prelude::*;
 
+use crate::deal::{Dealt, deal, gather};
 use crate::error::Error;
-use crate::work::{BLOCK, Interrupt, fill_parts};
+use crate::work::{BLOCK, Interrupt};
 
 /// A floating-point number that can be ranked.
 pub trait Real: Copy + PartialOrd + Send + Sync + Into<f64> {
@@ -101,6 +102,8 @@ const FEW: usize = 1 << 10;
 const PIECE: usize = 1 << 19;
 /// Bits of a rank sorted by at a time: the counters of their values fit the first-level cache.
 const DIGIT: u32 = 11;
+/// Values of a digit.
+const DIGITS: usize = 1 << DIGIT;
 
 /// Sorts by rank in parallel; items of one rank keep their order.
 ///
@@ -125,10 +128,11 @@ pub fn sort_by_rank<P: Packed>(items: &mut [P], interrupt: &Interrupt) -> Result
     let shift = range.bits().saturating_sub(DIGIT);
     let dealt: Vec<Dealt<P>> = items
         .par_chunks(PIECE)
-        .map(|piece| Dealt::new(piece, range.least, shift))
+        .map(|piece| Dealt::new(by_digit(piece, range.least, shift), DIGITS))
         .collect();
-    let parts = (0..1 << DIGIT).map(|digit| dealt.iter().map(|dealt| dealt.run(digit)).collect());
-    fill_parts(items, parts, |_, part| sort_by_rank(part, interrupt))
+    gather(&dealt, DIGITS, items, |_, part| {
+        sort_by_rank(part, interrupt)
+    })
 }
 
 /// The smallest and the largest rank.
@@ -161,57 +165,14 @@ impl Range {
     }
 }
 
-/// A copy of items in the order of one digit of their rank.
-struct Dealt<P> {
-    items: Vec<P>,
-    /// Where each digit ends.
-    ends: Vec<usize>,
-}
-
-impl<P: Packed> Dealt<P> {
-    fn new(items: &[P], least: u64, shift: u32) -> Self {
-        let mut dealt = Self {
-            items: items.to_vec(),
-            ends: Vec::new(),
-        };
-        let mut places = count_digits(items, least, shift);
-        deal(items, &mut dealt.items, &mut places, least, shift);
-        dealt.ends = places.to_vec();
-        dealt
-    }
-
-    fn run(&self, digit: usize) -> &[P] {
-        let start = if digit == 0 { 0 } else { self.ends[digit - 1] };
-        &self.items[start..self.ends[digit]]
-    }
-}
-
-type Places = [usize; 1 << DIGIT];
-
-fn digit<P: Packed>(item: P, least: u64, shift: u32) -> usize {
-    ((item.rank() - least) >> shift) as usize % (1 << DIGIT)
-}
-
-/// Where the items of each digit start once they are in order.
-fn count_digits<P: Packed>(items: &[P], least: u64, shift: u32) -> Places {
-    let mut places = [0; 1 << DIGIT];
-    for &item in items {
-        places[digit(item, least, shift)] += 1;
-    }
-    let mut before = 0;
-    for place in &mut places {
-        before += std::mem::replace(place, before);
-    }
-    places
-}
-
-/// Moves each item to the place of its digit, and that place on.
-fn deal<P: Packed>(from: &[P], to: &mut [P], places: &mut Places, least: u64, shift: u32) {
-    for &item in from {
-        let place = &mut places[digit(item, least, shift)];
-        to[*place] = item;
-        *place += 1;
-    }
+/// Items, each with one digit of its rank.
+fn by_digit<P: Packed>(
+    items: &[P],
+    least: u64,
+    shift: u32,
+) -> impl Iterator<Item = (usize, P)> + Clone {
+    let digit = move |item: P| ((item.rank() - least) >> shift) as usize % DIGITS;
+    items.iter().map(move |&item| (digit(item), item))
 }
 
 fn sort_by_digits<P: Packed>(items: &mut [P], interrupt: &Interrupt) -> Result<(), Error> {
@@ -221,8 +182,7 @@ fn sort_by_digits<P: Packed>(items: &mut [P], interrupt: &Interrupt) -> Result<(
     let mut passes = 0;
     for shift in (0..range.bits()).step_by(DIGIT as usize) {
         interrupt.check()?;
-        let mut places = count_digits(from, range.least, shift);
-        deal(from, to, &mut places, range.least, shift);
+        deal(by_digit(from, range.least, shift), to, &mut [0; DIGITS]);
         std::mem::swap(&mut from, &mut to);
         passes += 1;
     }

@@ -3,8 +3,9 @@
 //! Every draw is a pure function of (key, position), so results do not depend on threads or order.
 use std::ops::Range;
 
+use crate::deal::{Dealt, gather};
 use crate::error::Error;
-use crate::work::{BLOCK, Interrupt, fill_blocks, fill_parts, map_items};
+use crate::work::{BLOCK, Interrupt, fill_blocks, map_items};
 
 const ROUNDS: usize = 10;
 const MULTIPLIERS: [u64; 2] = [0xD2E7_470E_E14C_6C93, 0xCA5A_8263_9512_1157];
@@ -172,10 +173,15 @@ pub fn shuffle(key: [u64; 2], out: &mut [i64], interrupt: &Interrupt) -> Result<
     let buckets = (len / BUCKET).next_power_of_two().min(MOST_BUCKETS);
     let dealt = map_items(len.div_ceil(PIECE), len, interrupt, |piece| {
         let start = piece * PIECE;
-        Ok(Dealt::new(key, start..len.min(start + PIECE), buckets))
+        let indices = start..len.min(start + PIECE);
+        let chosen = choose_buckets(key, &indices, buckets);
+        let indices = indices.map(|index| index as i64);
+        Ok(Dealt::new(
+            chosen.iter().map(|&bucket| bucket.into()).zip(indices),
+            buckets,
+        ))
     })?;
-    let parts = (0..buckets).map(|bucket| dealt.iter().map(|dealt| dealt.run(bucket)).collect());
-    fill_parts(out, parts, |bucket, part| {
+    gather(&dealt, buckets, out, |bucket, part| {
         // The second word of the counter keeps the streams apart: 0 is the dealing's.
         let stream = Philox::new(key, [0, 1 + bucket as u64, 0, 0]);
         shuffle_in_place(stream, part, interrupt)
@@ -200,55 +206,20 @@ fn shuffle_in_place(
     Ok(())
 }
 
-/// A range of indices, those of the first bucket before those of the second, and so on.
-struct Dealt {
-    indices: Vec<i64>,
-    /// Where each bucket ends.
-    ends: Vec<usize>,
-}
-
-impl Dealt {
-    /// Deals out a range that begins at a multiple of [`PIECE`]; buckets are a power of two.
-    fn new(key: [u64; 2], range: Range<usize>, buckets: usize) -> Self {
-        const LANES: usize = 4 * WORDS;
-        const _: () = assert!(MOST_BUCKETS <= 1 << 16 && PIECE % LANES == 0);
-        let mut stream = Philox::at_block(key, [0; 4], (range.start / LANES) as u64);
-        let mut chosen = Vec::with_capacity(range.len() + LANES);
-        while chosen.len() < range.len() {
-            for word in stream.next_block() {
-                let lanes = [0, 16, 32, 48].map(|shift| (word >> shift) as u16);
-                chosen.extend(lanes.map(|lane| lane & (buckets - 1) as u16));
-            }
-        }
-        chosen.truncate(range.len());
-        let mut places = vec![0; buckets];
-        for &bucket in &chosen {
-            places[usize::from(bucket)] += 1;
-        }
-        let mut before = 0;
-        for place in &mut places {
-            before += std::mem::replace(place, before);
-        }
-        let mut indices = vec![0; range.len()];
-        for (index, bucket) in range.zip(chosen) {
-            let place = &mut places[usize::from(bucket)];
-            indices[*place] = index as i64;
-            *place += 1;
-        }
-        Self {
-            indices,
-            ends: places,
+/// A bucket for each of the indices, which begin at a multiple of [`PIECE`]; buckets are a power of two.
+fn choose_buckets(key: [u64; 2], indices: &Range<usize>, buckets: usize) -> Vec<u16> {
+    const LANES: usize = 4 * WORDS;
+    const _: () = assert!(MOST_BUCKETS <= 1 << 16 && PIECE % LANES == 0);
+    let mut stream = Philox::at_block(key, [0; 4], (indices.start / LANES) as u64);
+    let mut chosen = Vec::with_capacity(indices.len() + LANES);
+    while chosen.len() < indices.len() {
+        for word in stream.next_block() {
+            let lanes = [0, 16, 32, 48].map(|shift| (word >> shift) as u16);
+            chosen.extend(lanes.map(|lane| lane & (buckets - 1) as u16));
         }
     }
-
-    fn run(&self, bucket: usize) -> &[i64] {
-        let start = if bucket == 0 {
-            0
-        } else {
-            self.ends[bucket - 1]
-        };
-        &self.indices[start..self.ends[bucket]]
-    }
+    chosen.truncate(indices.len());
+    chosen
 }
 
 /// Draws `out.len()` indices with replacement, index i with probability `weights[i] / sum`.

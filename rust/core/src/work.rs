@@ -66,36 +66,6 @@ pub fn fill_blocks<T: Send>(
         })
 }
 
-/// Fills `out` part after part, in parallel: the runs of a part one behind the other, then `finish`,
-/// which gets the number of the part.
-///
-/// # Errors
-/// One of the errors of `finish`.
-pub fn fill_parts<'a, T: 'a + Copy + Send + Sync>(
-    out: &mut [T],
-    parts: impl Iterator<Item = Vec<&'a [T]>>,
-    finish: impl Fn(usize, &mut [T]) -> Result<(), Error> + Sync,
-) -> Result<(), Error> {
-    let mut rest = out;
-    let mut filled = Vec::new();
-    for runs in parts {
-        let len = runs.iter().map(|run| run.len()).sum();
-        let (part, after) = rest.split_at_mut(len);
-        filled.push((part, runs));
-        rest = after;
-    }
-    let fill = |(number, (part, runs)): (usize, (&mut [T], Vec<&[T]>))| {
-        let mut rest = &mut *part;
-        for run in runs {
-            let (target, after) = rest.split_at_mut(run.len());
-            target.copy_from_slice(run);
-            rest = after;
-        }
-        finish(number, part)
-    };
-    filled.into_par_iter().enumerate().try_for_each(fill)
-}
-
 /// The results of `0..count`, in parallel when together they touch more than a block of elements.
 ///
 /// # Errors
@@ -149,20 +119,6 @@ mod tests {
             assert_eq!(fill_blocks(&mut out, &Interrupt::new(), add), Ok(()));
             assert!(out.into_iter().eq(0..len));
         }
-    }
-
-    #[test]
-    fn parts_hold_their_runs_in_order_and_are_finished_by_number() {
-        let mut out = [0; 6];
-        let parts: [Vec<&[usize]>; 3] = [vec![&[1, 2], &[3]], vec![], vec![&[4], &[5, 6]]];
-        let finish = |number, part: &mut [usize]| {
-            for slot in part {
-                *slot += 10 * number;
-            }
-            Ok(())
-        };
-        assert_eq!(fill_parts(&mut out, parts.into_iter(), finish), Ok(()));
-        assert_eq!(out, [1, 2, 3, 24, 25, 26]);
     }
 
     #[test]
