@@ -18,10 +18,12 @@ from tests.fuzz_video import (
     CLIPS,
     FRAMES,
     HEIGHT,
+    WHOLE,
     WIDTH,
     fuzz,
     make_clips,
     misplaced,
+    pictures_of,
     references,
 )
 from tests.painted import ffmpeg, painted
@@ -40,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_few_damaged_clips_are_never_sampled_wrongly_in_silence(folder: Path) -> None:
-    findings = list(fuzz(range(4 * len(CLIPS)), folder))
+    findings = list(fuzz(range(20 * len(CLIPS)), folder))
     assert [finding for finding in findings if finding.verdict not in FINE] == []
     assert {finding.verdict for finding in findings} == FINE
 
@@ -73,7 +75,8 @@ def test_what_is_not_named_is_what_ffmpeg_decodes(folder: Path, tmp_path: Path, 
             )
         except video.VideoError:
             continue
-        assert misplaced(got, references([path], tmp_path)[0]) is None, number
+        truths = (references([path], tmp_path)[0], pictures_of(folder / WHOLE / f"{name}.mkv"))
+        assert misplaced(got, *truths) is None, number
 
 
 # In AV1 a wrong byte is often another picture that is just as valid; the end of the HEVC film is
@@ -94,6 +97,84 @@ def test_a_damaged_block_is_noticed(folder: Path, tmp_path: Path, name: str, dam
         except video.VideoError:
             continue
         assert report or report.warnings, number
+
+
+SLICED = {
+    # Arguments of the encoder; bytes of a unit's header; which units are slices; one nobody knows.
+    "h264": (["-c:v", "libx264", "-x264-params", "slices=3:keyint=8"], 0x1F, {1, 5}, 30),
+    "hevc": (
+        ["-c:v", "libx265", "-x265-params", "slices=3:keyint=8:ctu=16:pools=1:log-level=0"],
+        0x7E,
+        set(range(0, 44, 2)),
+        48 << 1,
+    ),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("container", ["mp4", "raw"])
+@pytest.mark.parametrize("codec", SLICED)
+def test_a_part_of_a_picture_that_is_never_decoded_is_noticed(
+    tmp_path: Path, codec: str, container: str, threads: int
+) -> None:
+    """No decoder complains of a slice that is not there."""
+    encoder, kinds, slices, unknown = SLICED[codec]
+    height, width = 96, 512
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", "25"]
+    raw = painted(FRAMES, height, width).tobytes()
+    stream = tmp_path / f"clip.{codec}"
+    ffmpeg(*source, "-i", "-", *encoder, "-pix_fmt", "yuv420p", "-bf", "0", stream, stdin=raw)
+    data = bytearray(stream.read_bytes())
+    starts = [at + 3 for at in range(len(data) - 4) if data[at : at + 3] == b"\0\0\1"]
+    # Slices of one picture follow each other: the first says so in the bit behind the header.
+    header = 1 if codec == "h264" else 2
+    parts = [at for at in starts if data[at] & kinds in slices and not data[at + header] & 0x80]
+    assert len(parts) == 2 * FRAMES
+    lost = parts[2 * 10]
+    data[lost] = data[lost] & ~kinds & 0xFF | unknown
+    stream.write_bytes(data)
+    path = stream
+    if container == "mp4":
+        path = tmp_path / "clip.mp4"
+        ffmpeg("-r", "25", "-i", stream, "-c", "copy", path)
+    report = video.sample_frames(
+        path, indices=range(FRAMES), size=16, on_error="nearest", threads=threads
+    ).report
+    assert report.missing == ()
+    assert report.concealed == tuple(range(10, 16))
+    with pytest.raises(video.VideoError, match="damaged"):
+        video.sample_frames(path, indices=[12], size=16, threads=threads)
+    assert not video.sample_frames(path, indices=[3, 17], size=16, threads=threads).report
+
+
+@pytest.mark.parametrize("extension", ["mov", "avi"])
+def test_a_jpeg_without_its_tables_is_noticed(folder: Path, tmp_path: Path, extension: str) -> None:
+    """A decoder that starts there would make do with tables of its own."""
+    data = bytearray((folder / f"mjpeg.{extension}").read_bytes())
+    pictures = [at for at in range(len(data)) if data[at : at + 3] == b"\xff\xd8\xff"]
+    at = pictures[10]
+    data[at : at + 60] = bytes(60)
+    path = tmp_path / f"broken.{extension}"
+    path.write_bytes(data)
+    for indices in ([10], range(FRAMES)):
+        got = video.sample_frames(path, indices=indices, size=(HEIGHT, WIDTH), on_error="black")
+        truth = references([path], tmp_path)[0]
+        if 10 not in (*got.report.missing, *got.report.concealed):
+            assert np.array_equal(got.data[indices.index(10)], truth[10])
+
+
+def test_a_keyframe_whose_time_is_wrong_keeps_its_place(folder: Path, tmp_path: Path) -> None:
+    """FFmpeg shows pictures as they are decoded; by this time the first would be the last."""
+    data = bytearray((folder / "h264.flv").read_bytes())
+    tags = [
+        k for k in range(13, len(data) - 16) if data[k] == 9 and data[k + 11 : k + 13] == b"\x17\1"
+    ]
+    data[tags[0] + 13 : tags[0] + 16] = (1 << 20).to_bytes(3, "big")
+    path = tmp_path / "late.flv"
+    path.write_bytes(data)
+    got = video.sample_frames(path, indices=range(FRAMES), size=(HEIGHT, WIDTH))
+    assert np.array_equal(got.data, pictures_of(folder / WHOLE / "h264.flv.mkv"))
+    assert any("timestamps" in warning for warning in got.report.warnings)
 
 
 @pytest.mark.parametrize("extension", ["mkv", "ts", "flv", "mp4"])

@@ -1,5 +1,5 @@
 //! A clip: opened, indexed, sampled.
-use crate::av::{Code, Demuxer, Parameters, Stream};
+use crate::av::{Code, Demuxer, Manner, Parameters, Stream};
 use crate::cache::{self, Stamp};
 use crate::decode::Session;
 use crate::error::{Error, ErrorKind, Result};
@@ -553,7 +553,11 @@ impl Known {
         path: &'a Path,
         abort: &'a AtomicBool,
     ) -> std::result::Result<Session<'a>, Code> {
-        Session::open(path, &self.index, &self.parameters, 1, false, abort)
+        let manner = Manner {
+            suspicious: false,
+            cleared: false,
+        };
+        Session::open(path, &self.index, &self.parameters, 1, manner, abort)
     }
 
     fn pictureless(&self, path: &Path) -> Error {

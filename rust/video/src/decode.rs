@@ -1,7 +1,7 @@
 //! From packets to pictures: one stretch of a clip at a time.
-use crate::av::{Code, Decoder, Frame, Parameters, Received};
+use crate::av::{Code, Decoder, Frame, Manner, Parameters, Received};
 use crate::disposable::Inspector;
-use crate::index::Index;
+use crate::index::{Index, Order};
 use crate::packets::Packets;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::Path;
@@ -12,7 +12,7 @@ pub(crate) struct Session<'a> {
     index: &'a Index,
     parameters: &'a Parameters,
     threads: usize,
-    jumps: bool,
+    manner: Manner,
     packets: Packets<'a>,
     decoder: Decoder,
     frame: Frame,
@@ -31,22 +31,22 @@ pub(crate) struct Skip<'s> {
 }
 
 impl<'a> Session<'a> {
-    /// `jumps`: stretches in the middle will be asked for, not only the first one.
+    /// `suspicious` when stretches in the middle will be asked for, not only the first one.
     pub(crate) fn open(
         path: &'a Path,
         index: &'a Index,
         parameters: &'a Parameters,
         threads: usize,
-        jumps: bool,
+        manner: Manner,
         abort: &'a AtomicBool,
     ) -> Result<Self, Code> {
         Ok(Self {
             index,
             parameters,
             threads,
-            jumps,
+            manner,
             packets: Packets::open(path, index, abort)?,
-            decoder: Decoder::open(parameters, threads, jumps)?,
+            decoder: Decoder::open(parameters, threads, manner)?,
             frame: Frame::new()?,
             used: false,
             tainted: false,
@@ -69,7 +69,7 @@ impl<'a> Session<'a> {
         on_picture: &mut dyn FnMut(&mut Frame) -> Answer,
     ) -> Result<Vec<usize>, Code> {
         if std::mem::take(&mut self.tainted) {
-            self.decoder = Decoder::open(self.parameters, self.threads, self.jumps)?;
+            self.decoder = Decoder::open(self.parameters, self.threads, self.manner)?;
         } else if std::mem::replace(&mut self.used, true) {
             self.decoder.flush();
         }
@@ -98,7 +98,10 @@ impl<'a> Session<'a> {
             };
             let step = self.receive(on_picture)?;
             let complained = self.decoder.complained();
-            if refused || complained || step == Step::Damage || self.index.entries[place].corrupt {
+            // Where files were joined without care for their times, FFmpeg takes the seam for a loss.
+            let lossy =
+                self.index.entries[place].corrupt && self.index.order == Order::Presentation;
+            if refused || complained || step == Step::Damage || lossy {
                 damaged.push(place);
             }
             if step == Step::Stop {

@@ -97,7 +97,7 @@ impl Index {
                 duration: packet.duration(),
                 offset: packet.position(),
                 size: packet.bytes().len() as u32,
-                key: packet.is_key(),
+                key: packet.is_key() && stands_alone(&stream.codec, packet.bytes()),
                 shown,
                 empty,
                 corrupt: demuxer.doubts(&packet) || packet.is_corrupt(),
@@ -226,11 +226,12 @@ impl Index {
         }
     }
 
-    /// May the frame with this rank show damage of any of these packets?
+    /// May the frame with this rank show damage of any of these packets? What was decoded before the
+    /// first keyframe lacks something in any case.
     pub(crate) fn reached(&self, damaged: &[usize], rank: usize) -> bool {
-        damaged
-            .iter()
-            .any(|&packet| self.spreads(packet, self.position(rank)))
+        let position = self.position(rank);
+        !self.entries[..=position].iter().any(|entry| entry.key)
+            || damaged.iter().any(|&packet| self.spreads(packet, position))
     }
 
     /// Pictures at the very start that are shown before the first keyframe, or decoded before it,
@@ -353,7 +354,58 @@ fn tells_the_truth(entries: &[Entry], stream: &Stream) -> bool {
     let guessed = stream.reorders && (unordered || stream.format == "avi");
     // Elsewhere the two fields of a picture may come as two packets; here they seldom do.
     let fields = stream.interlaced && !iso && !matroska;
-    unique && ordered && !guessed && !fields && !stream.untimed && entries.iter().any(|e| e.key)
+    let grouped = keyframes_come_last(entries.iter().filter(|entry| entry.shown));
+    unique
+        && ordered
+        && grouped
+        && !guessed
+        && !fields
+        && !stream.untimed
+        && entries.iter().any(|e| e.key)
+}
+
+/// Is each keyframe shown later than all pictures that are decoded before it?
+fn keyframes_come_last<'e>(shown: impl Iterator<Item = &'e Entry>) -> bool {
+    let mut latest = i64::MIN;
+    for entry in shown {
+        if entry.key && entry.pts < latest {
+            return false;
+        }
+        latest = latest.max(entry.pts);
+    }
+    true
+}
+
+/// Can a packet that the container calls a keyframe be decoded without those before it? A picture of
+/// Motion JPEG that has lost its tables is decoded with the last ones, without a word.
+fn stands_alone(codec: &str, bytes: &[u8]) -> bool {
+    const QUANTIZATION: u8 = 0xDB;
+    const SCAN: u8 = 0xDA;
+    if codec != "mjpeg" {
+        return true;
+    }
+    let Some(mut rest) = bytes.strip_prefix(&[0xFF, 0xD8]) else {
+        return false;
+    };
+    let mut quantized = false;
+    loop {
+        // Segments follow each other without a gap, but any number of FF may fill in.
+        while let [0xFF, 0xFF, ..] = rest {
+            rest = &rest[1..];
+        }
+        let &[0xFF, kind, high, low, ..] = rest else {
+            return false;
+        };
+        if kind == SCAN {
+            return quantized;
+        }
+        quantized |= kind == QUANTIZATION;
+        let length = 2 + usize::from(u16::from_be_bytes([high, low]));
+        let Some(behind) = rest.get(length..) else {
+            return false;
+        };
+        rest = behind;
+    }
 }
 
 /// Packets of VP8 and VP9 may hold a picture that only later ones refer to.
@@ -415,6 +467,38 @@ pub(crate) mod tests {
         ]);
         let reached: Vec<usize> = (0..8).filter(|&i| index.spreads(1, i)).collect();
         assert_eq!(reached, [1, 2, 4, 5]);
+    }
+
+    #[test]
+    fn what_comes_before_the_first_keyframe_lacks_something() {
+        let index = index_of(&[(0, false), (1, false), (2, true), (3, false)]);
+        let reached: Vec<usize> = (0..4).filter(|&rank| index.reached(&[], rank)).collect();
+        assert_eq!(reached, [0, 1]);
+    }
+
+    #[test]
+    fn a_keyframe_is_shown_after_all_that_is_decoded_before_it() {
+        let come_last =
+            |packets: &[(i64, bool)]| keyframes_come_last(index_of(packets).entries.iter());
+        let open = [(0, true), (2, false), (1, false), (5, true), (3, false)];
+        assert!(come_last(&open));
+        assert!(!come_last(&[(9, true), (1, false), (4, true), (5, false)]));
+        assert!(!come_last(&[(0, true), (9, false), (4, true), (5, false)]));
+    }
+
+    #[test]
+    fn a_jpeg_brings_its_tables_or_needs_those_before() {
+        let jpeg = |segments: &[&[u8]]| [&[0xFF, 0xD8][..], &segments.concat()].concat();
+        let table: &[u8] = &[0xFF, 0xDB, 0, 4, 1, 1];
+        let scan: &[u8] = &[0xFF, 0xDA, 0, 2, 7, 7];
+        assert!(stands_alone("mjpeg", &jpeg(&[table, scan])));
+        assert!(stands_alone("mjpeg", &jpeg(&[&[0xFF, 0xFF], table, scan])));
+        assert!(!stands_alone("mjpeg", &jpeg(&[scan])));
+        assert!(!stands_alone("mjpeg", &jpeg(&[table, &[0], scan])));
+        assert!(!stands_alone("mjpeg", &jpeg(&[table])));
+        assert!(!stands_alone("mjpeg", &[table, scan].concat()));
+        assert!(!stands_alone("mjpeg", &jpeg(&[&[0xFF, 0xDB, 0xFF, 0xFF]])));
+        assert!(stands_alone("h264", &[]));
     }
 
     #[test]

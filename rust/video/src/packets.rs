@@ -1,11 +1,11 @@
 //! Packets of a clip by their place in its index.
 use crate::av::{Code, Demuxer, Packet};
-use crate::index::{Index, Layout};
+use crate::index::{Index, Layout, Order};
 use crate::transport;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Reading this many packets forward costs less than a seek.
 const NEAR: usize = 64;
@@ -125,6 +125,10 @@ impl<'a> Packets<'a> {
                         }
                 }
             };
+        if good && self.index.order == Order::Decoder {
+            // So the pictures say which packets they come from.
+            self.packet.set_pts(self.next as i64);
+        }
         self.next += 1;
         Ok(good.then_some(&self.packet))
     }
@@ -140,7 +144,7 @@ impl<'a> Source<'a> {
 }
 
 fn check(abort: &AtomicBool) -> Result<(), Code> {
-    if abort.load(Ordering::Relaxed) {
+    if abort.load(Relaxed) {
         Err(Code::INTERRUPTED)
     } else {
         Ok(())

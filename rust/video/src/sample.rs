@@ -1,5 +1,5 @@
 //! Getting the wanted pictures out of an indexed clip.
-use crate::av::{Code, Codec, Frame, Parameters};
+use crate::av::{Code, Codec, Frame, Manner, Parameters};
 use crate::clip::Clip;
 use crate::decode::{Answer, Session, Skip};
 use crate::disposable::Inspector;
@@ -195,12 +195,16 @@ impl<'a> Passes<'a> {
     }
 
     fn session(&self, threads: usize, jumps: bool) -> std::result::Result<Session<'a>, Code> {
+        let manner = Manner {
+            suspicious: jumps,
+            cleared: self.care == Care::Full,
+        };
         Session::open(
             self.path,
             self.index,
             self.parameters,
             threads,
-            jumps,
+            manner,
             self.abort,
         )
     }
@@ -312,6 +316,26 @@ impl Crew {
     }
 }
 
+/// A picture that came out of a decode from the start.
+struct Drawn {
+    rank: usize,
+    /// That of its packet.
+    place: usize,
+    /// In decoder order: the place of the keyframe it needs, if that came out.
+    key: Option<usize>,
+}
+
+impl Drawn {
+    /// In decoder order: may it show damage of any of these packets?
+    fn is_reached(&self, damaged: &[usize]) -> bool {
+        self.key.is_none_or(|key| {
+            damaged
+                .iter()
+                .any(|packet| (key..=self.place).contains(packet))
+        })
+    }
+}
+
 /// A decode from the start to the end: always right, and needed when jumping is not possible or
 /// did not give all frames.
 struct Sweep<'p, 'o> {
@@ -322,13 +346,16 @@ struct Sweep<'p, 'o> {
     /// The last picture that came out, and its rank.
     last: Option<usize>,
     last_frame: Frame,
-    drawn: Vec<usize>,
+    drawn: Vec<Drawn>,
     /// Places of damaged pictures.
     damaged: Vec<usize>,
     /// Places of keyframes that are none.
     false_keys: Vec<usize>,
-    /// In decoder order, damage is taken to last until the next picture that needs no other.
-    spoiled: bool,
+    /// In decoder order: the places of the keyframes that came out.
+    keys: Vec<usize>,
+    /// Places of pictures that came out twice, or behind later ones: which of them has its right
+    /// place cannot be told.
+    out_of_turn: Vec<usize>,
     came_out: usize,
     strangers: usize,
 }
@@ -349,7 +376,8 @@ impl<'p, 'o> Sweep<'p, 'o> {
             drawn: Vec::new(),
             damaged: Vec::new(),
             false_keys: Vec::new(),
-            spoiled: false,
+            keys: Vec::new(),
+            out_of_turn: Vec::new(),
             came_out: 0,
             strangers: 0,
         })
@@ -379,7 +407,8 @@ impl<'p, 'o> Sweep<'p, 'o> {
         if self.came_out == 0 {
             return Err(Stop::NoPicture);
         }
-        if self.by_time() {
+        let by_time = self.by_time();
+        if by_time {
             let whole = self.damaged.is_empty() && !index.broken;
             let as_indexed = self.strangers == 0 && self.came_out == index.len();
             if whole && !as_indexed {
@@ -388,12 +417,17 @@ impl<'p, 'o> Sweep<'p, 'o> {
             if !self.false_keys.is_empty() {
                 return Err(Stop::FalseKeys(self.false_keys));
             }
-            let reached = self
-                .drawn
-                .iter()
-                .filter(|&&rank| index.reached(&self.damaged, rank));
-            self.findings.concealed.extend(reached);
+            self.damaged.append(&mut self.out_of_turn);
         }
+        let reached = self.drawn.iter().filter(|drawn| {
+            if by_time {
+                index.reached(&self.damaged, drawn.rank)
+            } else {
+                drawn.is_reached(&self.damaged)
+            }
+        });
+        let reached = reached.map(|drawn| drawn.rank);
+        self.findings.concealed.extend(reached);
         while let Some((rank, room)) = self.wanted.pop_first() {
             self.findings.missing.insert(rank);
             self.stand_in(None, rank, room)?;
@@ -409,19 +443,29 @@ impl<'p, 'o> Sweep<'p, 'o> {
             Some(self.came_out)
         };
         self.came_out += 1;
-        let Some(rank) = rank.filter(|&rank| self.last.is_none_or(|last| rank > last)) else {
+        let in_turn = |rank: &usize| self.last.is_none_or(|last| *rank > last);
+        let Some(rank) = rank.filter(in_turn) else {
+            self.out_of_turn
+                .extend(rank.map(|rank| index.position(rank)));
             self.strangers += 1;
             return Ok(ControlFlow::Continue(()));
         };
-        if self.by_time() {
-            if frame.is_damaged() {
-                self.damaged.push(index.position(rank));
-            }
-            if self.passes.is_false_key(frame, rank) {
-                self.false_keys.push(index.position(rank));
-            }
+        let place = if self.by_time() {
+            index.position(rank)
         } else {
-            self.spoiled = frame.is_damaged() || (self.spoiled && !frame.is_intra());
+            // A picture that does not say where it comes from may need all packets.
+            let told = frame.pts().and_then(|place| usize::try_from(place).ok());
+            let last = index.entries.len() - 1;
+            told.map_or(last, |place| place.min(last))
+        };
+        if frame.is_damaged() {
+            self.damaged.push(place);
+        }
+        if self.by_time() && self.passes.is_false_key(frame, rank) {
+            self.false_keys.push(place);
+        }
+        if frame.is_key() {
+            self.keys.push(place);
         }
         // What lies between the last picture and this one did not come out.
         while let Some(entry) = self
@@ -435,10 +479,14 @@ impl<'p, 'o> Sweep<'p, 'o> {
         }
         if let Some(room) = self.wanted.remove(&rank) {
             self.painter.draw(frame, room)?;
-            self.drawn.push(rank);
-            if self.spoiled {
-                self.findings.concealed.insert(rank);
-            }
+            // Leading pictures of an open GOP come out before its keyframe; and the edit list may
+            // have taken that away.
+            let seen = self.keys.iter().rfind(|&&key| key <= place).copied();
+            let cut = index.entries[..=place]
+                .iter()
+                .rposition(|entry| entry.key && !entry.shown);
+            let key = seen.max(cut);
+            self.drawn.push(Drawn { rank, place, key });
         }
         self.last = Some(rank);
         self.last_frame.take(frame);

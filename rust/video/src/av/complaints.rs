@@ -30,6 +30,9 @@ static EARS: [Ear; 4096] = [const {
 /// whose pictures name those before it. When such a picture is lost, other messages say so.
 const HARMLESS: &CStr = c"mmco: unref short failure\n";
 
+/// What the decoders for macroblocks say, as mere information, when they guess parts of a picture.
+const GUESSED: &[u8] = b"concealing ";
+
 impl Complaints {
     pub(super) fn new() -> Result<Self, Code> {
         let free = |ear: &&Ear| !ear.taken.swap(true, Ordering::Acquire);
@@ -73,7 +76,13 @@ unsafe extern "C" fn hear<Arguments>(
     format: *const c_char,
     _arguments: Arguments,
 ) {
-    if source.is_null() || level & 0xFF > sys::AV_LOG_ERROR {
+    if source.is_null() || level & 0xFF > sys::AV_LOG_INFO {
+        return;
+    }
+    // SAFETY: the format of a message is a NUL-terminated string.
+    let format = unsafe { CStr::from_ptr(format) };
+    let error = level & 0xFF <= sys::AV_LOG_ERROR && format != HARMLESS;
+    if !error && !format.to_bytes().starts_with(GUESSED) {
         return;
     }
     // SAFETY: whatever logs begins with a pointer to its class.
@@ -92,8 +101,5 @@ unsafe extern "C" fn hear<Arguments>(
     let Some(ear) = EARS.iter().find(|&ear| ptr::eq(ear, opaque.cast())) else {
         return;
     };
-    // SAFETY: the format of a message is a NUL-terminated string.
-    if unsafe { CStr::from_ptr(format) } != HARMLESS {
-        ear.errors.fetch_add(1, Ordering::Relaxed);
-    }
+    ear.errors.fetch_add(1, Ordering::Relaxed);
 }

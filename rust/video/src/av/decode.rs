@@ -1,5 +1,5 @@
 //! Turning packets into pictures.
-use super::{Code, Complaints, Packet, Parameters, silence, sys};
+use super::{Code, Complaints, Packet, Parameters, memory, silence, sys};
 use std::ptr::{self, NonNull};
 
 /// One decoded picture; its planes belong to FFmpeg.
@@ -25,6 +25,13 @@ const SUSPICION: i32 = sys::AV_EF_BUFFER;
 
 /// Most pixels of a picture, 8192 x 8192: a header that lies must not cost the machine its memory.
 const MOST_PIXELS: i64 = 1 << 26;
+
+/// How a decoder goes about damage.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub suspicious: bool,
+    pub cleared: bool,
+}
 
 /// An open decoder.
 pub(crate) struct Decoder {
@@ -98,14 +105,24 @@ impl Frame {
         (self.get().pts != i64::MIN).then(|| self.get().pts)
     }
 
-    /// Parts of the picture were guessed, or its references were not there.
+    /// Parts of the picture were guessed or never decoded, or its references were not there.
     pub(crate) fn is_damaged(&self) -> bool {
-        self.get().decode_error_flags != 0 || self.get().flags & sys::AV_FRAME_FLAG_CORRUPT != 0
+        self.get().decode_error_flags != 0
+            || self.get().flags & sys::AV_FRAME_FLAG_CORRUPT != 0
+            || memory::is_unfinished(self.get())
     }
 
     /// The picture depends on no other.
     pub(crate) fn is_intra(&self) -> bool {
         self.get().pict_type == sys::AVPictureType::I
+    }
+
+    /// A decode may begin here: no picture that comes out later depends on one that came in before.
+    pub(crate) fn is_key(&self) -> bool {
+        #[cfg(not(ffmpeg_6_1))]
+        return self.get().key_frame != 0;
+        #[cfg(ffmpeg_6_1)]
+        return self.get().flags & sys::AV_FRAME_FLAG_KEY != 0;
     }
 
     /// Its motion is told field by field, relative to two pictures around it.
@@ -139,11 +156,15 @@ impl Decoder {
     /// Opens a decoder for a stream. Undamaged pictures do not depend on the number of threads.
     ///
     /// One that starts in the middle knows nothing of the encoder's habits: it had better be
-    /// suspicious, though it may complain of a whole picture.
+    /// `suspicious`, though it may complain of a whole picture. `cleared`: parts of a picture that
+    /// are never decoded are the same each time.
     pub(crate) fn open(
         parameters: &Parameters,
         threads: usize,
-        suspicious: bool,
+        Manner {
+            suspicious,
+            cleared,
+        }: Manner,
     ) -> Result<Self, Code> {
         let context = unopened(parameters)?;
         let mut complaints = Complaints::new()?;
@@ -156,6 +177,7 @@ impl Decoder {
             (*raw).thread_type = sys::FF_THREAD_FRAME;
             (*raw).err_recognition = VIGILANCE | if suspicious { SUSPICION } else { 0 };
             (*raw).max_pixels = MOST_PIXELS;
+            memory::provide(raw, cleared);
             Code::check(sys::avcodec_open2(raw, (*raw).codec, ptr::null_mut()))?;
         }
         // What it says of the headers tells nothing about a packet.

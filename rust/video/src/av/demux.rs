@@ -101,6 +101,12 @@ impl Packet {
         known(self.get().pts)
     }
 
+    /// Replaces the presentation time, which the picture takes over.
+    pub(crate) fn set_pts(&mut self, pts: i64) {
+        // SAFETY: the pointer is owned by self and exclusively borrowed.
+        unsafe { self.0.as_mut() }.pts = pts;
+    }
+
     /// Decoding time in ticks.
     pub(crate) fn dts(&self) -> Option<i64> {
         known(self.get().dts)
@@ -423,11 +429,13 @@ pub(crate) fn signs(m: [i32; 9]) -> Option<[i8; 4]> {
     let oblique = |x: i64, y: i64| x.min(y) * DEGREES_OF_RADIAN > x.max(y);
     let sign = |v: i32| if v < 0 { -1 } else { 1 };
     if oblique(size(0), size(1)) || oblique(size(3), size(4)) {
-        None
-    } else if size(1) + size(3) > size(0) + size(4) {
-        Some([0, sign(m[1]), sign(m[3]), 0])
-    } else {
-        Some([sign(m[0]), 0, 0, sign(m[4])])
+        return None;
+    }
+    match (size(1) > size(0), size(3) > size(4)) {
+        (false, false) => Some([sign(m[0]), 0, 0, sign(m[4])]),
+        (true, true) => Some([0, sign(m[1]), sign(m[3]), 0]),
+        // Both sides of the picture would lie in one direction.
+        _ => None,
     }
 }
 
@@ -444,4 +452,21 @@ fn text(string: *const std::ffi::c_char) -> String {
         .to_string_lossy()
         .trim()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::signs;
+
+    #[test]
+    fn only_quarter_turns_have_signs() {
+        let one = 1 << 16;
+        let of = |[a, b, c, d]: [i32; 4]| signs([a, b, 0, c, d, 0, 0, 0, 1 << 30]);
+        assert_eq!(of([one, 0, 0, one]), Some([1, 0, 0, 1]));
+        assert_eq!(of([0, one, -one, 0]), Some([0, 1, -1, 0]));
+        assert_eq!(of([-one, 900, -900, -one]), Some([-1, 0, 0, -1]));
+        assert_eq!(of([one, one, -one, one]), None);
+        // Both sides along one direction.
+        assert_eq!(of([one, 0, 500 * one, one]), None);
+    }
 }

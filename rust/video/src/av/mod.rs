@@ -7,6 +7,7 @@ mod decode;
 mod demux;
 mod encode;
 mod lanes;
+mod memory;
 mod parameters;
 mod scale;
 
@@ -15,7 +16,7 @@ use ffmpeg_sys_the_third as sys;
 use std::ffi::{CStr, CString};
 use std::path::Path;
 
-pub(crate) use decode::{Decoder, Frame, Received};
+pub(crate) use decode::{Decoder, Frame, Manner, Received};
 pub(crate) use demux::{Demuxer, Packet, Stream, signs};
 pub(crate) use encode::{EncoderSettings, Muxer};
 pub(crate) use lanes::{Kernel, Lanes, Vectors, run_wide};
