@@ -10,6 +10,8 @@ STAMPS := $(VENV)/stamps
 APT_BUILD := pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
 APT_TEST := ffmpeg chromium
 APT_GATE := valgrind
+# One more than cores, as many tests wait for processes of their own.
+TEST_WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
 .PHONY: help setup build leaderboard docs test soak bench bench-short gate asv lint format wheel clean
@@ -29,7 +31,7 @@ docs: $(STAMPS)/build ## a page per component, with the curves of each loss, int
 
 test: $(STAMPS)/build $(STAMPS)/apt-test ## Rust and Python tests
 	cargo test --workspace --locked --quiet
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 
 soak: $(STAMPS)/build $(STAMPS)/apt-test ## long fuzzing and simulations, an hour or more
 	$(BIN)/python -m pytest -m soak

@@ -24,6 +24,7 @@ SVT = ["-c:v", "libsvtav1", "-preset", "12", "-g", "9", "-crf", "30"]
 VP9 = ["-c:v", "libvpx-vp9", "-g", "9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "800k"]
 MPEG2 = ["-c:v", "mpeg2video", "-q:v", "3", "-g", "9", "-bf", "2"]
 FIELDS = ["-flags", "+ilme+ildct"]
+CONSTANT = ["-b:v", "2M", "-minrate", "2M", "-maxrate", "2M", "-bufsize", "600k"]
 TEN = ["-pix_fmt", "yuv420p10le"]
 
 ENCODED = {
@@ -82,6 +83,12 @@ ENCODED = {
     "vp9_alpha_webm": ("webm", [*VP9, "-pix_fmt", "yuva420p"]),
     "png_alpha_mov": ("mov", ["-c:v", "png", "-pix_fmt", "rgba"]),
     "gif": ("gif", ["-c:v", "gif", "-pix_fmt", "rgb8"]),
+    # Pictures filled up with zeros to the same size.
+    "mpeg2_constant_rate_ts": ("ts", ["-c:v", "mpeg2video", "-g", "9", "-bf", "2", *CONSTANT]),
+    "mpeg1_constant_rate_ps": ("mpg", ["-c:v", "mpeg1video", "-g", "9", "-bf", "2", *CONSTANT]),
+    # The decoder names no keyframes, and goes by the packets; the colours are in the first packet.
+    "flashsv2_flv": ("flv", ["-c:v", "flashsv2", "-g", "9", "-pix_fmt", "bgr24"]),
+    "smc_mov": ("mov", ["-c:v", "smc", "-g", "9", "-pix_fmt", "pal8"]),
 }
 
 
@@ -123,6 +130,14 @@ def check(path: Path) -> video.Frames:
 @pytest.mark.parametrize("name", ENCODED)
 def test_frames_are_those_of_a_full_decode(clip: Callable[[str], Path], name: str) -> None:
     check(clip(name))
+
+
+def test_a_format_may_have_no_keyframes(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mkv", ["-c:v", "h261", "-q:v", "3"], size=(144, 176))
+    everything = video.sample_frames(path, indices=range(FRAMES))
+    assert numbers(everything.data) == truth(path, 144, 176)
+    some = video.sample_frames(path, 9)
+    np.testing.assert_array_equal(some.data, everything.data[some.indices])
 
 
 def patched(path: Path, to: Path, *changes: tuple[bytes, int, bytes]) -> Path:

@@ -17,7 +17,8 @@ pub(crate) struct Session<'a> {
     decoder: Decoder,
     frame: Frame,
     used: bool,
-    /// The last stretch was damaged, perhaps its headers, which a flush does not forget.
+    /// The last stretch was damaged, perhaps its headers, or it told the decoder something beside the
+    /// pictures: a flush does not forget that.
     tainted: bool,
 }
 
@@ -74,7 +75,7 @@ impl<'a> Session<'a> {
             self.decoder.flush();
         }
         self.packets.seek(*places.start())?;
-        let mut damaged = Vec::new();
+        let (mut damaged, mut told) = (Vec::new(), false);
         let end = *places.end();
         for place in places {
             let Some(packet) = self.packets.read()? else {
@@ -91,6 +92,7 @@ impl<'a> Session<'a> {
             }) {
                 continue;
             }
+            told |= !packet.is_plain();
             let refused = match self.decoder.send(Some(packet)) {
                 Ok(()) => false,
                 Err(Code::INTERRUPTED) => return Err(Code::INTERRUPTED),
@@ -105,6 +107,7 @@ impl<'a> Session<'a> {
                 damaged.push(place);
             }
             if step == Step::Stop {
+                self.tainted = true;
                 return Ok(damaged);
             }
         }
@@ -116,7 +119,7 @@ impl<'a> Session<'a> {
         if step == Step::Damage || self.decoder.complained() {
             damaged.push(end);
         }
-        self.tainted = !damaged.is_empty();
+        self.tainted = told || !damaged.is_empty();
         Ok(damaged)
     }
 

@@ -78,7 +78,8 @@ impl Index {
         let mut packet = Packet::new()?;
         let mut entries = Vec::new();
         let mut locator = Locator::new(file);
-        let mut timed = true;
+        let parameters = demuxer.parameters()?;
+        let (mut timed, mut inherits) = (true, false);
         let broken = loop {
             match demuxer.read(&mut packet) {
                 Ok(true) => {}
@@ -97,11 +98,12 @@ impl Index {
                 duration: packet.duration(),
                 offset: packet.position(),
                 size: packet.bytes().len() as u32,
-                key: packet.is_key() && stands_alone(&stream.codec, packet.bytes()),
+                key: packet.is_key() && !inherits && stands_alone(&stream.codec, packet.bytes()),
                 shown,
                 empty,
                 corrupt: demuxer.doubts(&packet) || packet.is_corrupt(),
             });
+            inherits |= packet.has_lasting_news(parameters.extradata());
         };
         let order = if timed && tells_the_truth(&entries, stream) {
             Order::Presentation
@@ -230,7 +232,9 @@ impl Index {
     /// first keyframe lacks something in any case.
     pub(crate) fn reached(&self, damaged: &[usize], rank: usize) -> bool {
         let position = self.position(rank);
-        !self.entries[..=position].iter().any(|entry| entry.key)
+        // H.261 has no keyframes at all.
+        let first_key = self.entries.iter().position(|entry| entry.key);
+        first_key.is_some_and(|key| position < key)
             || damaged.iter().any(|&packet| self.spreads(packet, position))
     }
 
@@ -474,6 +478,7 @@ pub(crate) mod tests {
         let index = index_of(&[(0, false), (1, false), (2, true), (3, false)]);
         let reached: Vec<usize> = (0..4).filter(|&rank| index.reached(&[], rank)).collect();
         assert_eq!(reached, [0, 1]);
+        assert!(!index_of(&[(0, false), (1, false)]).reached(&[], 1));
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl<'a> Passes<'a> {
         // Those of H.264 may consist of two fields, of which one depends on the other; and these
         // two decoders do complain.
         let complains = matches!(self.parameters.codec(), Some(Codec::H264 | Codec::Hevc));
-        !complains && !frame.is_intra() && self.index.entries[self.index.position(rank)].key
+        !complains && frame.is_predicted() && self.index.entries[self.index.position(rank)].key
     }
 
     fn painter(&self) -> Painter {
@@ -326,13 +326,11 @@ struct Drawn {
 }
 
 impl Drawn {
-    /// In decoder order: may it show damage of any of these packets?
-    fn is_reached(&self, damaged: &[usize]) -> bool {
-        self.key.is_none_or(|key| {
-            damaged
-                .iter()
-                .any(|packet| (key..=self.place).contains(packet))
-        })
+    /// In decoder order: may it show damage of any of these packets? What comes out before the first
+    /// keyframe lacks something, if there are any.
+    fn is_reached(&self, damaged: &[usize], keys: bool) -> bool {
+        let needed = self.key.unwrap_or(0)..=self.place;
+        (keys && self.key.is_none()) || damaged.iter().any(|packet| needed.contains(packet))
     }
 }
 
@@ -423,7 +421,7 @@ impl<'p, 'o> Sweep<'p, 'o> {
             if by_time {
                 index.reached(&self.damaged, drawn.rank)
             } else {
-                drawn.is_reached(&self.damaged)
+                drawn.is_reached(&self.damaged, !self.keys.is_empty())
             }
         });
         let reached = reached.map(|drawn| drawn.rank);
@@ -490,8 +488,9 @@ impl<'p, 'o> Sweep<'p, 'o> {
         }
         self.last = Some(rank);
         self.last_frame.take(frame);
-        // Counting on is only needed to check an index by time.
-        let done = self.wanted.is_empty() && !self.by_time();
+        // Counting on is only needed to check an index by time; and in decoder order the first
+        // keyframe tells about what came before.
+        let done = self.wanted.is_empty() && !self.by_time() && !self.keys.is_empty();
         Ok(if done {
             ControlFlow::Break(())
         } else {

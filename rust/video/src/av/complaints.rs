@@ -26,9 +26,14 @@ static EARS: [Ear; 4096] = [const {
     }
 }; 4096];
 
-/// H.264 wants to forget a picture that is not there: always so when a decode starts at an open GOP
-/// whose pictures name those before it. When such a picture is lost, other messages say so.
-const HARMLESS: &CStr = c"mmco: unref short failure\n";
+/// Errors that are none. H.264 wants to forget a picture that is not there: always so when a decode
+/// starts at an open GOP whose pictures name those before it; when such a picture is lost, other
+/// messages say so. And H.261 does not tell keyframes from others; what precedes the first one of
+/// another format is named in any case.
+const HARMLESS: [&CStr; 2] = [
+    c"mmco: unref short failure\n",
+    c"warning: first frame is no keyframe\n",
+];
 
 /// What the decoders for macroblocks say, as mere information, when they guess parts of a picture.
 const GUESSED: &[u8] = b"concealing ";
@@ -81,7 +86,7 @@ unsafe extern "C" fn hear<Arguments>(
     }
     // SAFETY: the format of a message is a NUL-terminated string.
     let format = unsafe { CStr::from_ptr(format) };
-    let error = level & 0xFF <= sys::AV_LOG_ERROR && format != HARMLESS;
+    let error = level & 0xFF <= sys::AV_LOG_ERROR && !HARMLESS.contains(&format);
     if !error && !format.to_bytes().starts_with(GUESSED) {
         return;
     }

@@ -19,6 +19,9 @@ pub(crate) enum Received {
 /// otherwise show damage as if it were picture.
 const VIGILANCE: i32 = sys::AV_EF_CRCCHECK | sys::AV_EF_BITSTREAM | sys::AV_EF_CAREFUL;
 
+/// But MPEG-1 and MPEG-2 of constant rate fill their pictures up with zeros, which is no violation.
+const FILLED_UP: [sys::AVCodecID; 2] = [sys::AVCodecID::MPEG1VIDEO, sys::AVCodecID::MPEG2VIDEO];
+
 /// Bytes behind the picture are a violation, too. Old encoders pad their packets; FFmpeg's MPEG-4
 /// finds out with the first pictures whether this one does, and believes any packet until then.
 const SUSPICION: i32 = sys::AV_EF_BUFFER;
@@ -112,9 +115,10 @@ impl Frame {
             || memory::is_unfinished(self.get())
     }
 
-    /// The picture depends on no other.
-    pub(crate) fn is_intra(&self) -> bool {
-        self.get().pict_type == sys::AVPictureType::I
+    /// The picture depends on others. Not every decoder tells.
+    pub(crate) fn is_predicted(&self) -> bool {
+        use sys::AVPictureType as T;
+        [T::P, T::B, T::S, T::SP].contains(&self.get().pict_type)
     }
 
     /// A decode may begin here: no picture that comes out later depends on one that came in before.
@@ -176,6 +180,9 @@ impl Decoder {
             (*raw).thread_count = i32::try_from(threads).map_err(|_| Code::INVALID)?;
             (*raw).thread_type = sys::FF_THREAD_FRAME;
             (*raw).err_recognition = VIGILANCE | if suspicious { SUSPICION } else { 0 };
+            if FILLED_UP.contains(&(*raw).codec_id) {
+                (*raw).err_recognition &= !sys::AV_EF_BITSTREAM;
+            }
             (*raw).max_pixels = MOST_PIXELS;
             memory::provide(raw, cleared);
             Code::check(sys::avcodec_open2(raw, (*raw).codec, ptr::null_mut()))?;

@@ -145,6 +145,21 @@ impl Packet {
         (0..count).all(|i| kind(i) == sys::AVPacketSideDataType::MPEGTS_STREAM_ID)
     }
 
+    /// It tells the decoder what holds for the packets behind it, too: colours, or other headers than
+    /// those of the stream.
+    pub(crate) fn has_lasting_news(&self, extradata: &[u8]) -> bool {
+        use sys::AVPacketSideDataType as Kind;
+        let data = |kind| {
+            let mut size = 0;
+            // SAFETY: the packet is valid; null when it holds no such data.
+            let start = unsafe { sys::av_packet_get_side_data(self.get(), kind, &raw mut size) };
+            // SAFETY: the block holds `size` bytes and lives as long as self.
+            (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start, size) })
+        };
+        data(Kind::PALETTE).is_some()
+            || data(Kind::NEW_EXTRADATA).is_some_and(|news| news != extradata)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         let packet = self.get();
         if packet.data.is_null() {

@@ -19,8 +19,13 @@ const SLACK: usize = 16 + ALIGNMENT - 1;
 /// Rows and columns of the blocks that decoders work in.
 const BLOCK: usize = 16;
 
-/// Stands in the middle of each block of the first plane until the decoder writes there.
+/// Stands twice, one row below the other, in the middle of each block of the first plane until the
+/// decoder writes there.
 const MARK: [u8; 8] = [0xF1, 0x0C, 0xE7, 0x03, 0xDA, 0x1B, 0xFE, 0x21];
+
+/// A decoder that knows of no picture to predict a block from may still add what differs from it:
+/// both marks are recognised although each byte has changed by up to this.
+const CHANGE: u8 = 24;
 
 /// Blocks of memory that no picture uses, the one freed last at the end.
 static KEPT: Mutex<VecDeque<Block>> = Mutex::new(VecDeque::new());
@@ -125,7 +130,7 @@ unsafe fn furnish(
     }
     // SAFETY: by the caller.
     let frame = unsafe { &*frame };
-    for place in places(frame) {
+    for place in places(frame).flatten() {
         // SAFETY: the place is inside the plane, which nobody else uses yet.
         unsafe { place.write_unaligned(MARK) };
     }
@@ -222,8 +227,9 @@ fn plain(frame: &sys::AVFrame) -> Option<sys::AVPixelFormat> {
     (planar && layout.nb_components == 3).then_some(format)
 }
 
-/// Where the marks of a picture stand, as far as it is shown.
-fn places(frame: &sys::AVFrame) -> impl Iterator<Item = *mut [u8; MARK.len()]> {
+/// Where the marks of each block stand, as far as the picture is shown: one in each field, of which an
+/// interlaced picture may lack one.
+fn places(frame: &sys::AVFrame) -> impl Iterator<Item = [*mut [u8; MARK.len()]; 2]> {
     let side = |length| usize::try_from(length).unwrap_or(0);
     // SAFETY: looks a static description up; null for an unknown format.
     let layout =
@@ -232,19 +238,25 @@ fn places(frame: &sys::AVFrame) -> impl Iterator<Item = *mut [u8; MARK.len()]> {
     let (start, line) = (frame.data[0], side(frame.linesize[0]));
     let (row_bytes, block) = (side(frame.width) * sample, BLOCK * sample);
     let first = (block - MARK.len()) / 2;
-    // Of interlaced pictures one field may be missing: a row of each is marked.
     let middles = (BLOCK / 2..side(frame.height)).step_by(BLOCK);
-    let rows = middles.flat_map(|middle| [middle - 1, middle]);
-    rows.flat_map(move |row| {
+    middles.flat_map(move |middle| {
         (first..(row_bytes + 1).saturating_sub(MARK.len()))
             .step_by(block)
-            // SAFETY: row and column are inside the first plane.
-            .map(move |column| unsafe { start.add(row * line + column) }.cast())
+            .map(move |column| {
+                // SAFETY: rows and column are inside the first plane.
+                [middle - 1, middle].map(|row| unsafe { start.add(row * line + column) }.cast())
+            })
     })
 }
 
 /// Did the decoder leave a part of the picture as it found it?
 pub(super) fn is_unfinished(frame: &sys::AVFrame) -> bool {
-    // SAFETY: the places are inside the first plane, which nobody writes any more.
-    plain(frame).is_some() && places(frame).any(|place| unsafe { place.read_unaligned() } == MARK)
+    plain(frame).is_some()
+        && places(frame).any(|pair| {
+            // SAFETY: the places are inside the first plane, which nobody writes any more.
+            let found = pair.map(|place| unsafe { place.read_unaligned() });
+            let near = |(byte, mark): (&u8, &u8)| byte.abs_diff(*mark) <= CHANGE;
+            let alike = |found: &[u8; 8]| found.iter().zip(&MARK).all(near);
+            found.contains(&MARK) || found.iter().all(alike)
+        })
 }
