@@ -349,7 +349,8 @@ struct Sweep<'p, 'o> {
     damaged: Vec<usize>,
     /// Places of keyframes that are none.
     false_keys: Vec<usize>,
-    /// In decoder order: the places of the keyframes that came out.
+    /// In decoder order: the places of the keyframes that the edit list takes away, and of those
+    /// that came out.
     keys: Vec<usize>,
     /// Places of pictures that came out twice, or behind later ones: which of them has its right
     /// place cannot be told.
@@ -364,6 +365,8 @@ impl<'p, 'o> Sweep<'p, 'o> {
         wanted: Wanted<'o>,
         findings: &'p mut Findings,
     ) -> std::result::Result<Self, Code> {
+        let entries = passes.index.entries.iter().enumerate();
+        let cut = entries.filter(|(_, entry)| entry.key && !entry.shown);
         Ok(Self {
             passes,
             wanted,
@@ -374,7 +377,7 @@ impl<'p, 'o> Sweep<'p, 'o> {
             drawn: Vec::new(),
             damaged: Vec::new(),
             false_keys: Vec::new(),
-            keys: Vec::new(),
+            keys: cut.map(|(place, _)| place).collect(),
             out_of_turn: Vec::new(),
             came_out: 0,
             strangers: 0,
@@ -477,13 +480,8 @@ impl<'p, 'o> Sweep<'p, 'o> {
         }
         if let Some(room) = self.wanted.remove(&rank) {
             self.painter.draw(frame, room)?;
-            // Leading pictures of an open GOP come out before its keyframe; and the edit list may
-            // have taken that away.
-            let seen = self.keys.iter().rfind(|&&key| key <= place).copied();
-            let cut = index.entries[..=place]
-                .iter()
-                .rposition(|entry| entry.key && !entry.shown);
-            let key = seen.max(cut);
+            // Leading pictures of an open GOP come out before its keyframe.
+            let key = self.keys.iter().rfind(|&&key| key <= place).copied();
             self.drawn.push(Drawn { rank, place, key });
         }
         self.last = Some(rank);
