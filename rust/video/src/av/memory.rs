@@ -33,6 +33,8 @@ static KEPT: Mutex<VecDeque<Block>> = Mutex::new(VecDeque::new());
 struct Block {
     start: NonNull<u8>,
     layout: Layout,
+    /// Not one that was made only since nobody could look what is kept: those would pile up.
+    lasting: bool,
 }
 
 // SAFETY: the block belongs to whoever holds the value, as a `Box` does.
@@ -44,18 +46,26 @@ impl Block {
     fn take(bytes: usize) -> Option<Self> {
         let layout = Layout::from_size_align(bytes, ALIGNMENT).ok()?;
         // The lock is only tried: a fork may have taken it along locked.
-        if let Ok(mut kept) = KEPT.try_lock()
+        let kept = KEPT.try_lock();
+        let lasting = kept.is_ok();
+        if let Ok(mut kept) = kept
             && let Some(at) = kept.iter().rposition(|block| block.layout == layout)
         {
             return kept.remove(at);
         }
         // SAFETY: the layout has a size.
         let start = unsafe { alloc::alloc_zeroed(layout) };
-        NonNull::new(start).map(|start| Self { start, layout })
+        NonNull::new(start).map(|start| Self {
+            start,
+            layout,
+            lasting,
+        })
     }
 
     fn keep(self) {
-        if let Ok(mut kept) = KEPT.try_lock() {
+        if self.lasting
+            && let Ok(mut kept) = KEPT.try_lock()
+        {
             kept.push_back(self);
             let mut bytes: usize = kept.iter().map(|block| block.layout.size()).sum();
             while bytes > MOST_KEPT
@@ -184,15 +194,18 @@ unsafe fn lay_out(
         0 => 0,
         size => (size + SLACK).next_multiple_of(ALIGNMENT),
     });
-    let block = Block::take(rooms.iter().sum::<usize>().max(1))?;
+    let block = Block::take(rooms.iter().sum::<usize>().max(ALIGNMENT))?;
     let (start, bytes) = (block.start.as_ptr(), block.layout.size());
+    // The rooms are multiples of the alignment: the last bit is free.
+    let told = bytes | usize::from(block.lasting);
     if clear {
         // SAFETY: the block has that many bytes.
         unsafe { start.write_bytes(0, bytes) };
     }
-    // SAFETY: the block is given up to the buffer, which hands it back to `release`, with its size.
+    // SAFETY: the block is given up to the buffer, which hands it back to `release`, with what it is
+    // told.
     let buffer =
-        unsafe { sys::av_buffer_create(start, bytes as _, Some(release), bytes as *mut c_void, 0) };
+        unsafe { sys::av_buffer_create(start, bytes as _, Some(release), told as *mut c_void, 0) };
     if buffer.is_null() {
         return None;
     }
@@ -209,12 +222,18 @@ unsafe fn lay_out(
     Some(())
 }
 
-/// Takes a block back from FFmpeg; `bytes` is its size.
-unsafe extern "C" fn release(bytes: *mut c_void, start: *mut u8) {
-    if let Ok(layout) = Layout::from_size_align(bytes as usize, ALIGNMENT)
+/// Takes a block back from FFmpeg; `told` is its size, and in the last bit whether it lasts.
+unsafe extern "C" fn release(told: *mut c_void, start: *mut u8) {
+    let (bytes, lasting) = (told as usize & !1, told as usize & 1 == 1);
+    if let Ok(layout) = Layout::from_size_align(bytes, ALIGNMENT)
         && let Some(start) = NonNull::new(start)
     {
-        Block { start, layout }.keep();
+        let block = Block {
+            start,
+            layout,
+            lasting,
+        };
+        block.keep();
     }
 }
 
